@@ -1,0 +1,1 @@
+"""The reference model of Follow-Your-Pose v2."""
