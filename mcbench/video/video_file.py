@@ -1,0 +1,204 @@
+"""A video file or GIF, decoded by decord where it is equal to PyAV, and by PyAV otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.errors import VideoError
+from mcbench.video.common import hash_file, one_line
+
+__all__ = ["VIDEO_SUFFIXES", "VideoFile"]
+
+Frame = npt.NDArray[np.uint8]
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
+
+_DECORD_CODECS = {"h264", "vp9"}
+_DECORD_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
+_SPARSE_TOLERANCE = 1.5
+"""Frames by which a container without a frame count may end before its stated duration; more is a torn file."""
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What the container says, and the count of packets that are really there."""
+
+    frames: int
+    discarded: int
+    size: tuple[int, int]
+    fps: float | None
+    codec: str
+    pixel_format: str
+    quarter_turns: int
+
+
+@dataclass
+class VideoFile:
+    """A video file or GIF; every stored frame, in order, turned upright where the file asks for it.
+
+    Attributes:
+        path: the file.
+        conversions: what was converted while reading, in words.
+    """
+
+    path: Path
+    conversions: set[str] = field(default_factory=set)
+
+    @property
+    def container(self) -> str:
+        """File kind, as its ending says."""
+        return self.path.suffix.lower().lstrip(".")
+
+    @property
+    def frames(self) -> int:
+        return self._probe.frames
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._probe.size
+
+    @property
+    def fps(self) -> float | None:
+        return self._probe.fps
+
+    def read(self, decoder: Literal["auto", "pyav"] = "auto") -> Iterator[Frame]:
+        """Every frame in order.
+
+        Args:
+            decoder: `pyav` keeps decord out.
+        """
+        probe = self._probe
+        simple = (
+            probe.codec in _DECORD_CODECS
+            and probe.pixel_format in _DECORD_FORMATS
+            and not probe.discarded
+            and not probe.quarter_turns
+        )
+        reader = _open_decord(self.path) if decoder == "auto" and simple else None
+        # decord builds its own index of the file; where it counts otherwise, PyAV has the word.
+        if reader is not None and len(reader) == probe.frames:
+            for index in range(probe.frames):
+                try:
+                    frame: Frame = reader[index].asnumpy()
+                except Exception as error:  # decord raises its own classes, which it does not export
+                    raise VideoError(self._torn(index)) from error
+                yield frame
+            return
+        decoded = 0
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for picture in container.decode(stream):
+                    if picture.is_corrupt:
+                        raise VideoError(self._torn(decoded))
+                    yield self._upright(picture)
+                    decoded += 1
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(self._torn(decoded)) from error
+        if decoded != probe.frames:
+            raise VideoError(self._torn(decoded))
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        hash_file(self.path, digest)
+        return digest.hexdigest()
+
+    def _torn(self, index: int) -> str:
+        return (
+            f"{self.path}: frame {index} of {self._probe.frames} does not decode;"
+            " the file is torn or damaged, write it again"
+        )
+
+    def _upright(self, picture: Any) -> Frame:
+        if picture.format.name in {"bgra", "rgba", "argb", "abgr", "pal8"}:
+            rgba = picture.to_ndarray(format="rgba")
+            if rgba[:, :, 3].min() != 255:
+                raise VideoError(f"{self.path}: has transparent pixels; flatten it onto the background that you mean")
+            frame = np.ascontiguousarray(rgba[:, :, :3])
+        else:
+            frame = picture.to_ndarray(format="rgb24")
+        turns = self._probe.quarter_turns
+        return np.ascontiguousarray(np.rot90(frame, turns)) if turns else frame
+
+    @cached_property
+    def _probe(self) -> _Probe:
+        try:
+            with av.open(str(self.path)) as container:
+                if not container.streams.video:
+                    raise VideoError(f"{self.path}: holds no video stream")
+                stream = container.streams.video[0]
+                packets = [packet for packet in container.demux(stream) if packet.size]
+                discarded = sum(1 for packet in packets if packet.is_discard)
+                rate = stream.average_rate or stream.guessed_rate
+                turns = self._rotation()
+                height, width = stream.codec_context.height, stream.codec_context.width
+                if not packets or not height or not width:
+                    raise VideoError(f"{self.path}: holds no frame; write it again")
+                self._check_whole(container, stream, packets, rate)
+                return _Probe(
+                    frames=len(packets) - discarded,
+                    discarded=discarded,
+                    size=(width, height) if turns % 2 else (height, width),
+                    fps=float(rate) if rate else None,
+                    codec=stream.codec_context.name,
+                    pixel_format=stream.codec_context.pix_fmt or "",
+                    quarter_turns=turns,
+                )
+        except (av.error.FFmpegError, OSError, IndexError) as error:
+            raise VideoError(
+                f"{self.path}: not a video that can be read ({one_line(error)}); write it again"
+            ) from error
+
+    def _check_whole(self, container: Any, stream: Any, packets: list[Any], rate: Fraction | None) -> None:
+        """Compare what is there with what the header promised: decoders end silently at a torn end."""
+        if stream.frames and len(packets) < stream.frames:
+            raise VideoError(
+                f"{self.path}: holds {len(packets)} of the {stream.frames} frames that it announces;"
+                " the file is torn, write it again"
+            )
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        if stream.frames or len(container.streams) > 1 or not (container.duration and rate and times):
+            return
+        missing = (container.duration / av.time_base - float((max(times) - min(times)) * stream.time_base)) * float(
+            rate
+        ) - 1
+        if missing > _SPARSE_TOLERANCE:
+            raise VideoError(
+                f"{self.path}: ends about {missing:.0f} frames before its stated duration;"
+                " the file is torn, write it again"
+            )
+
+    def _rotation(self) -> int:
+        """Quarter turns, counter-clockwise, that the container's display matrix asks for."""
+        with av.open(str(self.path)) as container:
+            picture = next(container.decode(video=0), None)
+            degrees = round(getattr(picture, "rotation", 0) or 0) if picture is not None else 0
+        if degrees % 90:
+            raise VideoError(f"{self.path}: asks to be shown turned by {degrees} degrees; write it upright")
+        turns = degrees // 90 % 4
+        if turns:
+            self.conversions.add(f"turned by {degrees} degrees as the file asks")
+        return turns
+
+
+def _open_decord(path: Path) -> Any | None:
+    try:
+        import decord
+    except (ImportError, OSError):  # no wheel for this platform, or one that does not load
+        return None
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        return decord.VideoReader(str(path), num_threads=1)
+    except Exception:  # decord raises its own classes; PyAV then says what is wrong with the file
+        return None

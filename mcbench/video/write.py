@@ -1,0 +1,95 @@
+"""Frames to disk: lossless folders, and videos that browsers play. Both appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mcbench.errors import VideoError
+from mcbench.video.common import one_line
+
+__all__ = ["write_frames", "write_video"]
+
+Frame = npt.NDArray[np.uint8]
+
+
+def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
+    """Write frames as `00000.png …`; the folder appears whole or not at all, and replaces one that is there.
+
+    Args:
+        folder: the folder to make.
+        frames: (height, width, 3) uint8 RGB each.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        VideoError: if the disk is full or the place cannot be written to.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    count = 0
+    try:
+        for frame in frames:
+            # Level 1 is a third of the time of Pillow's default 6 for files 10% larger.
+            Image.fromarray(frame).save(temporary / f"{count:05d}.png", compress_level=1)
+            count += 1
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except OSError as error:
+        raise VideoError(
+            f"{folder}: cannot be written ({error.strerror or one_line(error)}); free space there"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return count
+
+
+def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 18) -> int:
+    """Write an H.264 video that browsers play (yuv420p, faststart); it appears whole or not at all.
+
+    Args:
+        path: the .mp4 file to make.
+        frames: (height, width, 3) uint8 RGB each, of one even size.
+        fps: frames a second.
+        crf: constant rate factor of x264, 0 (lossless) to 51; 18 is visually lossless.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        VideoError: if the disk is full, the place cannot be written to, or there is no frame.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
+    try:
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream: Any = None
+            for frame in frames:
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                    stream.height, stream.width = frame.shape[:2]
+                    stream.pix_fmt = "yuv420p"
+                    stream.options = {"crf": str(crf)}
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+                count += 1
+            if stream is None:
+                raise VideoError(f"{path}: there is no frame to write")
+            container.mux(stream.encode(None))
+        temporary.replace(path)
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
