@@ -1,0 +1,248 @@
+"""What the networks have in common: how frames come in, in which arithmetic they run, how they get their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from mcbench.backbones.random_weights import RANDOM_SHA256, random_state, state_digest
+from mcbench.backbones.resize import resize_pillow, resize_torch
+from mcbench.backbones.state import fill, read_state, tensor_shapes
+from mcbench.backbones.weights import RANDOM, WeightsRecord, open_weights
+from mcbench.errors import WeightsError
+
+__all__ = ["Backbone", "FrameBackbone", "Frames", "PairBackbone", "WindowBackbone", "as_frames"]
+
+Frames: TypeAlias = "npt.NDArray[np.uint8] | Tensor"
+"""Frames of one size, uint8 RGB of shape (N, H, W, 3)."""
+
+WINDOW_LENGTH = 16
+
+# What is run at a time. On the CPU four share the reading of the weights and still fit the cache; on a GPU it takes
+# more to keep it busy.
+_CPU_BATCH = 4
+_GPU_FRAMES = 64
+_GPU_WINDOWS = 16
+
+
+def as_frames(frames: Frames, device: torch.device) -> Tensor:
+    """Frames as a uint8 tensor (N, H, W, 3) on a device.
+
+    Raises:
+        ValueError: if they have another shape or type.
+    """
+    if isinstance(frames, np.ndarray):
+        # A tensor can share neither a read-only array nor one with negative strides.
+        shareable = frames.flags.writeable and all(stride >= 0 for stride in frames.strides)
+        frames = torch.from_numpy(frames if shareable else frames.copy())
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise ValueError(f"frames must be uint8 of shape (N, H, W, 3), not {frames.dtype} of {tuple(frames.shape)}")
+    return frames.to(device)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Inference in true float32: cuDNN would else round the factors of convolutions to TF32's 10 bits."""
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
+        yield
+
+
+def fold_norm(convolution: Any, norm: Any) -> nn.Module:
+    """One convolution that does what a convolution and its batch norm do in evaluation, without the extra pass."""
+    folded: nn.Module = nn.utils.fuse_conv_bn_eval(convolution, norm)
+    return folded
+
+
+class Convolution(nn.Module):
+    """A convolution on the CPU that always runs in oneDNN, with the channels last.
+
+    torch chooses between oneDNN and kernels up to three times slower by batch size and number of threads. With one
+    kernel, the same input gives the same feature to the last bit, in whatever batch and by however many threads, so
+    that results do not depend on how clips were shared out. (What is left is the bilinear resize before Inception,
+    which torch rounds in one way on one thread and in another, 1e-6 apart, on more.)
+    """
+
+    def __init__(self, source: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__()
+        layout = torch.channels_last if isinstance(source, nn.Conv2d) else torch.channels_last_3d
+        self.weight = nn.Parameter(source.weight.contiguous(memory_format=layout), requires_grad=False)
+        self.bias = source.bias
+        self.geometry: Any = (source.padding, source.stride, source.dilation, source.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the source."""
+        result: Tensor = torch.mkldnn_convolution(x, self.weight, self.bias, *self.geometry)
+        return result
+
+
+class Backbone(nn.Module):
+    """A feature network in evaluation mode, without gradients. It stays on the device that it was loaded on.
+
+    Attributes:
+        name: as in `BACKBONES`.
+        dimension: length of a feature vector.
+        record: which weights it holds.
+        unused: beginnings of the keys that published files hold and the network does not use.
+    """
+
+    name: str
+    dimension: int
+    record: WeightsRecord
+    unused: tuple[str, ...] = ()
+
+    def core(self) -> nn.Module:
+        """The module whose state dict has the published files' keys."""
+        return self
+
+    def fold(self) -> None:
+        """Join batch norms with the convolutions before them."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.parameters()).device
+
+    @classmethod
+    def load(cls, weights: str, device: torch.device) -> Backbone:
+        """Build the network with weights. Arguments, results and errors as in `load_backbone`."""
+        # On the meta device no tensor is made before the weights come: initialising them would take seconds.
+        with torch.device("meta"):
+            network = cls()
+        if weights == RANDOM:
+            drawn = random_state(tensor_shapes(network.core()))
+            network.record = WeightsRecord(network.name, RANDOM, state_digest(drawn))
+            if network.record.sha256 != RANDOM_SHA256[network.name]:
+                raise WeightsError(
+                    f"{RANDOM} for {network.name} came out with SHA-256 {network.record.sha256} on this machine, not "
+                    f"{RANDOM_SHA256[network.name]}: numbers would not be comparable; please report numpy's version"
+                )
+            fill(network.core(), {key: torch.from_numpy(value) for key, value in drawn.items()}, (), RANDOM)
+        else:
+            with open_weights(network.name, weights) as (file, path, record):
+                state = read_state(file, path)
+            network.record = record
+            fill(network.core(), state, cls.unused, str(path))
+        network.eval().fold()
+        if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            for parent in list(network.modules()):
+                for name, child in parent.named_children():
+                    if isinstance(child, nn.Conv2d | nn.Conv3d):
+                        setattr(parent, name, Convolution(child))
+        return network.requires_grad_(False).eval().to(device)
+
+
+class FrameBackbone(Backbone):
+    """A network that makes one feature vector of each frame."""
+
+    def features(self, frames: Frames) -> Tensor:
+        """Feature vectors of frames of any one size.
+
+        Args:
+            frames: uint8 RGB, (N, H, W, 3).
+
+        Returns:
+            float32 (N, dimension), on the network's device.
+        """
+        frames = as_frames(frames, self.device)
+        batch = _CPU_BATCH if self.device.type == "cpu" else _GPU_FRAMES
+        with full_precision():
+            parts = [self.forward(self.preprocess(part)) for part in torch.split(frames, batch) if len(part)]
+            return torch.cat(parts) if parts else torch.empty(0, self.dimension, device=self.device)
+
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """The network's input, float32 (N, 3, S, S), from uint8 frames (N, H, W, 3)."""
+        raise NotImplementedError
+
+
+class PairBackbone(Backbone):
+    """A network that measures how unlike two frames are. It works on activations, which can be kept and compared."""
+
+    def activations(self, frames: Frames, signed: bool) -> tuple[Tensor, ...]:
+        """Activations of five layers, each pixel's channels scaled to length 1.
+
+        Args:
+            frames: uint8 RGB, (N, H, W, 3), at least 32 pixels a side.
+            signed: whether the network is fed [-1, 1], for which it was made; else [0, 1].
+
+        Returns:
+            five float32 tensors (N, C, H', W') on the network's device, from the finest to the coarsest. At 512 x 512
+            they take 128 MB a frame for vgg16 and 11 MB for alexnet.
+        """
+        raise NotImplementedError
+
+    def distance(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> Tensor:
+        """Distances of frames from their activations, float32 (N,); 0 is alike."""
+        raise NotImplementedError
+
+    def distance_map(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
+        """Where frames differ: float32 (N, H, W) for a size (H, W); each layer's map is resized bilinearly."""
+        raise NotImplementedError
+
+
+class WindowBackbone(Backbone):
+    """A network that makes one feature vector of each window of 16 frames.
+
+    Attributes:
+        input_size: side in pixels of the frames that the network takes.
+    """
+
+    input_size: int
+
+    def prepare(self, frames: Frames) -> Tensor:
+        """Resize and scale frames, once each, however many windows they are in.
+
+        Height and width are resized straight to the input size, without a crop. On the CPU that is Pillow's bicubic
+        filter in float (mode F), bit for bit; on a GPU torch's antialiased bicubic filter, equal to 1e-7.
+
+        Args:
+            frames: uint8 RGB, (N, H, W, 3).
+
+        Returns:
+            float32 (N, 3, input_size, input_size), on the network's device.
+        """
+        device = self.device
+        with torch.inference_mode():
+            if device.type == "cuda":
+                resized = resize_torch(as_frames(frames, device), self.input_size)
+            else:
+                resized = resize_pillow(as_frames(frames, torch.device("cpu")), self.input_size)
+            return self.scale(resized.to(device))
+
+    def features(self, windows: Tensor) -> Tensor:
+        """Feature vectors of windows.
+
+        Args:
+            windows: prepared frames, float32 (B, 16, 3, input_size, input_size).
+
+        Returns:
+            float32 (B, dimension), on the network's device.
+        """
+        expected = (WINDOW_LENGTH, 3, self.input_size, self.input_size)
+        if windows.dtype != torch.float32 or windows.ndim != 5 or tuple(windows.shape[1:]) != expected:
+            raise ValueError(
+                f"{self.name} takes float32 windows of shape (B, {', '.join(map(str, expected))}), "
+                f"not {windows.dtype} of {tuple(windows.shape)}"
+            )
+        device = self.device
+        batch = _CPU_BATCH if device.type == "cpu" else _GPU_WINDOWS
+        layout = torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
+        with full_precision():
+            parts = [
+                self.forward(part.to(device).transpose(1, 2).contiguous(memory_format=layout))
+                for part in torch.split(windows, batch)
+                if len(part)
+            ]
+            return torch.cat(parts) if parts else torch.empty(0, self.dimension, device=device)
+
+    def scale(self, frames: Tensor) -> Tensor:
+        """The network's range from float32 frames (N, 3, S, S) on 0-255."""
+        raise NotImplementedError
