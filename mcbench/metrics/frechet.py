@@ -1,0 +1,180 @@
+"""Fréchet distance between two sets of features, each taken for a Gaussian.
+
+    d^2 = ||mu_x - mu_y||^2 + tr S_x + tr S_y - 2 tr sqrt(S_x S_y)
+
+(Dowson and Landau 1982; Heusel et al. 2017 for images.) Means and covariances are float64, covariances have ddof 1.
+
+With A, B the centred features over sqrt(n - 1), S_x = A^T A and S_y = B^T B, and the non-zero eigenvalues of S_x S_y
+are the squared singular values of A B^T. So tr sqrt(S_x S_y) is the nuclear norm of A B^T: exact for any rank, with no
+matrix square root and no eps on the diagonal. A set with more vectors than dimensions is first reduced to its
+triangular factor, A = Q R, which leaves the nuclear norm as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["check_features", "frechet_distance", "frechet_leave_one_out"]
+
+Matrix = npt.NDArray[np.float64]
+Features = npt.NDArray[Any]
+
+
+def check_features(x: Features, y: Features) -> tuple[Matrix, Matrix]:
+    """Both sets as float64 matrices.
+
+    Raises:
+        ValueError: unless both are finite, of shape (n, d) and (m, d) with the same d.
+    """
+    pair = []
+    for name, features in (("prediction", x), ("truth", y)):
+        if features.ndim != 2 or features.shape[1] == 0:
+            raise ValueError(f"features of the {name} must have the shape (vectors, dimensions), not {features.shape}")
+        matrix = np.ascontiguousarray(features, dtype=np.float64)
+        if not np.isfinite(matrix).all():
+            raise ValueError(f"features of the {name} hold NaN or infinite values")
+        pair.append(matrix)
+    if pair[0].shape[1] != pair[1].shape[1]:
+        dimensions = f"{pair[0].shape[1]} and {pair[1].shape[1]}"
+        raise ValueError(f"features of prediction and truth must have the same dimensions, not {dimensions}")
+    return pair[0], pair[1]
+
+
+def _check_count(n: int, m: int) -> None:
+    if n < 2 or m < 2:
+        raise ValueError(f"a Fréchet distance needs two feature vectors on each side, there are {n} and {m}")
+
+
+def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
+    """Squared Fréchet distance of two sets of features (the number called FID, FID-VID or FVD).
+
+    Args:
+        x: (n, d) features of the prediction, any float type.
+        y: (m, d) features of the truth.
+        quick: take the singular values as roots of the eigenvalues of M M^T. Two to three times faster, and accurate
+            to about 1e-8 of the traces instead of 1e-14: enough for a spread, not for the value itself.
+
+    Returns:
+        A float >= 0; exactly 0.0 if the sets are equal.
+
+    Raises:
+        ValueError: for fewer than two vectors on a side, NaN or infinite values, or shapes that do not fit.
+    """
+    x, y = check_features(x, y)
+    _check_count(len(x), len(y))
+    if np.array_equal(x, y):
+        return 0.0
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    a = (x - mean_x) / np.sqrt(len(x) - 1)
+    b = (y - mean_y) / np.sqrt(len(y) - 1)
+    traces = float(np.sum(a * a) + np.sum(b * b))
+    product = _triangular(a) @ _triangular(b).T
+    return _combine(mean_x - mean_y, traces, _nuclear_norm_quick(product) if quick else _nuclear_norm(product))
+
+
+def frechet_leave_one_out(x_videos: Sequence[Features], y_videos: Sequence[Features]) -> Matrix:
+    """The distance of the pooled features, each video left out of both sides in turn.
+
+    The factors of the whole set are computed once and every video is taken out of them (see `_downdate`), so that one
+    left-out video costs the eigenvalues of one matrix of side min(n, m, d), not a fresh decomposition of the data.
+    Accuracy as with `quick` in `frechet_distance`.
+
+    Args:
+        x_videos: V arrays (n_v, d), the prediction's features video by video.
+        y_videos: V arrays (m_v, d), the truth's, in the same order. A video may hold no vector.
+
+    Returns:
+        (V,) float64.
+
+    Raises:
+        ValueError: as `frechet_distance`, also if leaving a video out leaves fewer than two vectors on a side.
+    """
+    if len(x_videos) != len(y_videos):
+        raise ValueError(f"there are {len(x_videos)} videos of the prediction and {len(y_videos)} of the truth")
+    x, y = check_features(np.concatenate(x_videos), np.concatenate(y_videos))
+    ends_x, ends_y = (np.cumsum([0, *map(len, videos)]) for videos in (x_videos, y_videos))
+    remaining = [(len(x) - len(x_v), len(y) - len(y_v)) for x_v, y_v in zip(x_videos, y_videos, strict=True)]
+    for n, m in remaining:
+        _check_count(n, m)
+    distances = np.zeros(len(x_videos))
+    if np.array_equal(ends_x, ends_y) and np.array_equal(x, y):
+        return distances
+    difference = x.mean(axis=0) - y.mean(axis=0)
+    x -= x.mean(axis=0)
+    y -= y.mean(axis=0)
+    squares_x, squares_y = np.sum(x * x, axis=1), np.sum(y * y, axis=1)
+
+    wide = min(len(x), len(y)) <= x.shape[1]
+    if wide:
+        product = x @ y.T
+    else:
+        (q_x, r_x), (q_y, r_y) = _centred_factors(x), _centred_factors(y)
+        product = r_x @ r_y.T
+
+    for v, (n, m) in enumerate(remaining):
+        out_x, out_y = slice(ends_x[v], ends_x[v + 1]), slice(ends_y[v], ends_y[v + 1])
+        # The features are centred on the mean of all, so the sum over the others is minus the sum over this video.
+        sum_x, sum_y = x[out_x].sum(axis=0), y[out_y].sum(axis=0)
+        trace_x = (squares_x.sum() - squares_x[out_x].sum() - sum_x @ sum_x / n) / (n - 1)
+        trace_y = (squares_y.sum() - squares_y[out_y].sum() - sum_y @ sum_y / m) / (m - 1)
+        if wide:
+            left = np.delete(np.delete(product, out_x, axis=0), out_y, axis=1)
+            left -= left.mean(axis=0)
+            left -= left.mean(axis=1, keepdims=True)
+        else:
+            left = _downdate(_downdate(product, q_x[out_x], n).T, q_y[out_y], m).T
+        left /= np.sqrt((n - 1) * (m - 1))
+        distances[v] = _combine(difference - sum_x / n + sum_y / m, trace_x + trace_y, _nuclear_norm_quick(left))
+    return distances
+
+
+def _combine(mean_difference: Matrix, traces: float, nuclear_norm: float) -> float:
+    # Rounding can leave a distance of nearly equal sets a hair below zero.
+    return max(0.0, float(mean_difference @ mean_difference + traces - 2 * nuclear_norm))
+
+
+def _triangular(a: Matrix) -> Matrix:
+    if a.shape[0] <= a.shape[1]:
+        return a
+    triangular: Matrix = np.asarray(np.linalg.qr(a, mode="r"))
+    return triangular
+
+
+def _centred_factors(x: Matrix) -> tuple[Matrix, Matrix]:
+    """Q and R of centred features, every column of Q orthogonal to 1.
+
+    Of features without full rank some columns of Q are arbitrary, and `_downdate` needs them orthogonal to 1 as well;
+    so 1 goes through the decomposition as a first column.
+    """
+    q, r = np.linalg.qr(np.hstack([np.ones((len(x), 1)), x]))
+    return q[:, 1:], r[1:, 1:]
+
+
+def _nuclear_norm(matrix: Matrix) -> float:
+    return float(np.linalg.svd(matrix, compute_uv=False).sum())
+
+
+def _nuclear_norm_quick(matrix: Matrix) -> float:
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    return float(np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None)).sum())
+
+
+def _downdate(product: Matrix, q: Matrix, remaining: int) -> Matrix:
+    """T `product`, where T turns the triangular factor of all centred features into one of those without a video.
+
+    With X = Q R of `_centred_factors`, q the video's rows of Q and 1 a column of ones, the scatter without the video,
+    about the mean of the others, is R^T (I - P^T P) R with P = (I + 1 1^T / remaining)^(1/2) q. Its factor is T R with
+    T = (I - P^T P)^(1/2) = I - P^T F P, F = (I + (I - P P^T)^(1/2))^-1.
+    """
+    rows = len(q)
+    if rows == 0:
+        return product
+    p = q + (np.sqrt(1 + rows / remaining) - 1) * q.mean(axis=0)
+    values, vectors = np.linalg.eigh(p @ p.T)
+    f = (vectors / (1 + np.sqrt(np.clip(1 - values, 0, None)))) @ vectors.T
+    updated: Matrix = product - p.T @ (f @ (p @ product))
+    return updated
