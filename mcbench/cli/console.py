@@ -1,0 +1,83 @@
+"""What all verbs print with: results to stdout, progress and warnings to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+__all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json"]
+
+output = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout and nothing else."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=errors,
+        transient=True,
+    )
+
+
+class ProgressReporter:
+    """A progress bar over the frame pairs of a run, and warnings, each said once."""
+
+    def __init__(self) -> None:
+        self._progress = _progress()
+        self._task: TaskID | None = None
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> ProgressReporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._progress.stop()
+
+    def start(self, total: int) -> None:
+        self._progress.start()
+        self._task = self._progress.add_task("measuring", total=total)
+
+    def advance(self, frames: int, what: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, advance=frames, description=f"measuring {what}")
+
+    def warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            errors.print(f"mcbench: warning: {text}", style="yellow", soft_wrap=True)
+
+
+@contextmanager
+def drawing(name: str) -> Iterator[Any]:
+    """A progress bar for a synthetic data set that is being drawn; nothing where it lies ready."""
+    progress = _progress()
+    task: TaskID | None = None
+
+    def on_frame(done: int, total: int) -> None:
+        nonlocal task
+        if task is None:
+            progress.start()
+            task = progress.add_task(f"drawing {name}", total=total)
+        progress.update(task, completed=done)
+
+    try:
+        yield on_frame
+    finally:
+        if task is not None:
+            progress.stop()

@@ -1,0 +1,97 @@
+"""Arguments that several verbs share, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcbench.errors import UsageError
+from mcbench.protocol import PROTOCOLS, Protocol, get_protocol
+
+__all__ = [
+    "DebugOption",
+    "DeviceOption",
+    "EngineOption",
+    "JsonOption",
+    "OutOption",
+    "ProtocolOption",
+    "WeightsOption",
+    "WorkersOption",
+    "check_engine",
+    "parse_protocols",
+    "parse_settings",
+    "parse_weights",
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.", metavar="")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", metavar="")]
+ProtocolOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--protocol", help=f"Measure under this protocol only; repeatable. [{' | '.join(PROTOCOLS)}]", metavar="ID"
+    ),
+]
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        help="published, random@1, or BACKBONE=PATH, BACKBONE=random@1 for one network; repeatable. "
+        "Synthetic data sets default to random@1.",
+        metavar="WEIGHTS",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="Run folder; one that stopped is taken up. Default: runs/<name>-<dataset>.", metavar="RUN"
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …", metavar="DEVICE")]
+WorkersOption = Annotated[int, typer.Option("--workers", help="Processes that share the clips.", metavar="N")]
+EngineOption = Annotated[str, typer.Option("--engine", help="Where the workers run: local.", metavar="ENGINE")]
+
+
+def parse_protocols(ids: Sequence[str] | None) -> tuple[Protocol, ...]:
+    """All protocols unless some are named."""
+    return tuple(get_protocol(id) for id in dict.fromkeys(ids)) if ids else tuple(PROTOCOLS.values())
+
+
+def parse_weights(choices: Sequence[str] | None) -> str | Mapping[str, str] | None:
+    """`random@1` alone for all, or `backbone=choice` pairs; both together let the pairs win."""
+    if not choices:
+        return None
+    alone = [choice for choice in choices if "=" not in choice]
+    if len(set(alone)) > 1:
+        raise UsageError(f"--weights {' and '.join(alone)} contradict each other; give one, or BACKBONE=CHOICE pairs")
+    if alone and alone[0] not in ("published", "random@1"):
+        raise UsageError(f"--weights {alone[0]}: give published, random@1 or BACKBONE=PATH")
+    pairs = dict(choice.split("=", 1) for choice in choices if "=" in choice)
+    if not pairs:
+        return alone[0]
+    if not alone:
+        return pairs
+    from mcbench.backbones import BACKBONES
+
+    return {**dict.fromkeys(BACKBONES, alone[0]), **pairs}
+
+
+def parse_settings(pairs: Sequence[str] | None) -> dict[str, str]:
+    """`key=value` pairs."""
+    settings: dict[str, str] = {}
+    for pair in pairs or ():
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise UsageError(f"--set {pair}: give it as key=value")
+        settings[key] = value
+    return settings
+
+
+def check_engine(engine: str, workers: int) -> None:
+    """Refuse what there is not."""
+    if engine != "local":
+        raise UsageError(f"no engine is called '{engine}'; there is local")
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: at least 1")

@@ -1,0 +1,228 @@
+"""Method and Case: the interface that everything measured implements.
+
+A method registers under the entry-point group `mcbench.methods`; the floors in `baselines`, the reference model in
+`fypv2` and anyone's own package do it alike. It is given a Case (a reference image and a driving pose sequence) and
+returns frames. It is not given the truth unless it declares `needs_truth`, and is then starred in every table.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mcbench.datasets.base import Clip, FrameSource, ReferenceAnnotations
+from mcbench.errors import MethodError, UsageError, VideoError, nearest
+
+__all__ = ["Case", "DrivingPoses", "Method", "available_methods", "load_method", "make_case"]
+
+ENTRY_POINT_GROUP = "mcbench.methods"
+
+
+@dataclass(frozen=True)
+class DrivingPoses:
+    """The driving pose sequence of T frames and K characters, in pixels of the clip's own size.
+
+    Attributes:
+        keypoints: float32 (T, K, 18, 2), x then y, in the order of `mcbench.KEYPOINT_NAMES`.
+        visibility: uint8 (T, K, 18): 0 absent, 1 hidden, 2 visible.
+    """
+
+    keypoints: npt.NDArray[np.float32]
+    visibility: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a method gets for one clip.
+
+    Attributes:
+        clip: the clip's name.
+        frames: how many frames to return.
+        fps: frames a second.
+        size: height and width of the clip in pixels.
+        seed: decides every random choice of the method.
+        reference: the reference image, uint8 RGB of shape (height, width, 3).
+        poses: the driving poses, None where the data set has none.
+        reference_annotations: exact keypoints, mask and depth of the reference image where the data set has them.
+        truth: the true frames, None unless the method declares `needs_truth`.
+    """
+
+    clip: str
+    frames: int
+    fps: float
+    size: tuple[int, int]
+    seed: int
+    reference: npt.NDArray[np.uint8]
+    poses: DrivingPoses | None = None
+    reference_annotations: ReferenceAnnotations | None = None
+    truth: FrameSource | None = None
+
+
+class Method(ABC):
+    """Something that animates a reference image by a pose sequence.
+
+    A subclass names itself, says in `Settings` what `--set key=value` may set, and implements `animate`.
+
+    Attributes:
+        name: matches `[a-z0-9-]+`; the id used on the command line and in results.
+        version: changes whenever the frames may change.
+        summary: one line for `mcbench methods`.
+        needs_truth: whether it must see the true frames (a driver by truth video, or an oracle).
+        takes_checkpoint: whether `--checkpoint` means something to it.
+    """
+
+    class Settings(BaseModel):
+        """No settings."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    summary: ClassVar[str]
+    needs_truth: ClassVar[bool] = False
+    takes_checkpoint: ClassVar[bool] = False
+
+    def __init__(self, settings: BaseModel, checkpoint: Path | None = None, device: str = "cpu") -> None:
+        self.settings = settings
+        self.checkpoint = checkpoint
+        self.device = device
+
+    @property
+    def checkpoint_sha256(self) -> str | None:
+        """SHA-256 of the checkpoint that was loaded, None for a method without one."""
+        return None
+
+    @abstractmethod
+    def animate(self, case: Case) -> Iterable[npt.NDArray[np.uint8]]:
+        """Frames for a case, in order.
+
+        Returns:
+            `case.frames` arrays, uint8 RGB, all of one size: that of the clip, or square.
+
+        Raises:
+            MethodError: if it cannot, in one line.
+        """
+
+
+def available_methods() -> dict[str, type[Method] | str]:
+    """Every registered method by name: its class, or why it does not load."""
+    found: dict[str, type[Method] | str] = {}
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        try:
+            loaded = entry.load()
+        except Exception as error:  # a broken plug-in must not take the others with it
+            found[entry.name] = f"{entry.value} does not load: {type(error).__name__}: {error}"
+            continue
+        is_method = isinstance(loaded, type) and issubclass(loaded, Method)
+        found[entry.name] = loaded if is_method else f"{entry.value} is not a subclass of mcbench.Method"
+    return found
+
+
+def load_method(
+    name: str, *, settings: Mapping[str, str] | None = None, checkpoint: Path | None = None, device: str = "cpu"
+) -> Method:
+    """Make the method of that name.
+
+    Args:
+        name: as registered.
+        settings: `key=value` pairs, checked and converted by the method's `Settings`.
+        checkpoint: for methods that take one.
+        device: where it computes.
+
+    Raises:
+        UsageError: for an unknown name or setting, or a checkpoint where none is taken.
+        MethodError: if the method does not load.
+    """
+    methods = available_methods()
+    if name not in methods:
+        raise UsageError(f"no method is called '{name}'{nearest(name, methods)}; `mcbench methods` lists them")
+    found = methods[name]
+    if isinstance(found, str):
+        raise MethodError(f"method '{name}': {found}")
+    if checkpoint is not None and not found.takes_checkpoint:
+        raise UsageError(f"method '{name}' takes no checkpoint; leave --checkpoint out")
+    try:
+        checked = found.Settings.model_validate(dict(settings or {}))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        known = ", ".join(found.Settings.model_fields) or "none"
+        raise UsageError(
+            f"method '{name}', setting '{key}': {fault['msg'].lower()}{nearest(key, found.Settings.model_fields)};"
+            f" its settings are: {known}"
+        ) from None
+    return found(checked, checkpoint, device)
+
+
+def make_case(clip: Clip, seed: int, *, with_truth: bool) -> Case:
+    """What a method is given for a clip; the truth stays behind unless asked for."""
+    if clip.reference_source is not None:
+        reference = next(iter(clip.reference_source.read()))
+    else:
+        reference = _frame(clip.source, clip.reference_frame or 0)
+    poses = annotations = None
+    if clip.annotations is not None:
+        known = clip.annotations
+        poses = DrivingPoses(known.keypoints, known.visibility)
+        annotations = known.reference()
+        if annotations is None:
+            index = clip.reference_frame or 0
+            annotations = ReferenceAnnotations(
+                keypoints=known.keypoints[index],
+                visibility=known.visibility[index],
+                mask=known.masks(index, index + 1)[0],
+                depth=known.depth(index, index + 1)[0],
+            )
+    return Case(
+        clip=clip.name,
+        frames=clip.frames,
+        fps=clip.fps,
+        size=clip.source.size,
+        seed=seed,
+        reference=reference,
+        poses=poses,
+        reference_annotations=annotations,
+        truth=clip.source if with_truth else None,
+    )
+
+
+def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a method, held against the case as they come.
+
+    Raises:
+        MethodError: for a wrong number, type, shape or size of frames.
+    """
+    where = f"method '{method.name}', clip '{case.clip}'"
+    size: tuple[int, ...] | None = None
+    count = 0
+    for frame in method.animate(case):
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise MethodError(
+                f"{where}: frame {count} is not a uint8 array of shape (height, width, 3); return RGB frames"
+            )
+        size = size or frame.shape
+        if frame.shape != size:
+            raise MethodError(
+                f"{where}: frame {count} is {frame.shape[1]} x {frame.shape[0]}, frame 0 {size[1]} x {size[0]}"
+            )
+        count += 1
+        if count > case.frames:
+            raise MethodError(f"{where}: more than the {case.frames} frames asked for")
+        yield frame
+    if count != case.frames:
+        raise MethodError(f"{where}: {count} frames, {case.frames} were asked for")
+
+
+def _frame(source: FrameSource, index: int) -> npt.NDArray[np.uint8]:
+    for number, frame in enumerate(source.read()):
+        if number == index:
+            return frame
+    raise VideoError(f"the clip has no frame {index}, which its data set names as the reference")

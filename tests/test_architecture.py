@@ -1,0 +1,96 @@
+"""The house: which room may know which, and what is public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mcbench
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From bottom to top; a room imports from its own level or below.
+LEVELS = {
+    "errors": 0,
+    "home": 0,
+    "resources": 0,
+    "protocol": 1,
+    "geometry": 1,
+    "tensors": 1,
+    "video": 1,
+    "backbones": 2,
+    "datasets": 2,
+    "metrics": 3,
+    "statistics": 4,
+    "results": 4,
+    "methods": 4,
+    "measurement": 4,
+    "features": 5,
+    "measure": 6,
+    "workers": 5,
+    "run_folder": 5,
+    "provenance": 5,
+    "aggregate": 6,
+    "evaluate": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "mcbench" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "mcbench").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_arrows_point_downwards(file: Path) -> None:
+    room = file.relative_to(ROOT / "mcbench").parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for module in imports_of(file):
+        assert module.split(".")[0] not in {"baselines", "fypv2"}, f"{file.name} imports {module}"
+        other = room_of(module)
+        if other is not None:
+            assert LEVELS[other] <= LEVELS[room], f"{room} must not know {other}"
+
+
+@pytest.mark.parametrize("package", ["baselines", "fypv2"])
+def test_what_is_measured_uses_only_the_public_names(package: str) -> None:
+    for file in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mcbench"):
+                assert node.module == "mcbench", f"{file.name} reaches into {node.module}"
+                assert {alias.name for alias in node.names} <= set(mcbench.__all__)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mcbench.__all__:
+        assert getattr(mcbench, name) is not None
+    assert sorted(mcbench._HOMES) == sorted(mcbench.__all__)
+    assert not hasattr(mcbench, "no_such_name")
+
+
+@pytest.mark.parametrize("statement", ["import mcbench", "import mcbench.cli.main"])
+def test_start_up_does_not_load_torch(statement: str) -> None:
+    code = f"{statement}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_no_file_is_too_long_to_read_in_one_sitting() -> None:
+    for package in ("mcbench", "baselines", "fypv2"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            assert len(file.read_text(encoding="utf-8").splitlines()) <= 450, file

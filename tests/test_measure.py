@@ -1,0 +1,219 @@
+"""One clip to a measurement: what goes through the networks, in which windows, and what the cache keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mcbench.datasets.base import Clip
+from mcbench.errors import PredictionError, ResultError, VideoError, WeightsError
+from mcbench.features import FeatureCache, Networks
+from mcbench.geometry import to_square
+from mcbench.measure import measure_clip
+from mcbench.measurement import Measurement, Plan, read_measurement
+from mcbench.metrics.psnr import psnr, psnr_wrapped
+from mcbench.protocol import DISCO_LEGACY, MCBENCH
+from mcbench.video import open_frames, write_frames
+
+BOTH = Plan.of([DISCO_LEGACY, MCBENCH])
+WEIGHTS = dict.fromkeys(("inception", "vgg16", "alexnet", "r3d50", "i3d"), "random@1")
+
+
+def clip_of(path: Path, **changes: Any) -> Clip:
+    source = open_frames(path)
+    return replace(Clip(name=path.name, source=source, frames=source.frames, fps=25.0), **changes)
+
+
+def measure(truth: Path, prediction: Path, cache: Path, plan: Plan = BOTH, **changes: Any) -> Measurement:
+    return measure_clip(
+        clip_of(truth, **changes), open_frames(prediction), plan, Networks(WEIGHTS), FeatureCache(cache)
+    )
+
+
+class TestPlan:
+    def test_both_protocols_from_one_pass(self) -> None:
+        assert BOTH.window_stride == 1
+        assert set(BOTH.pairwise) == {"absolute_error", "psnr", "psnr_wrapped", "ssim_gaussian", "ssim_uniform"}
+        assert BOTH.lpips == (("alexnet", True), ("vgg16", False))
+
+    def test_covers(self) -> None:
+        legacy, own = Plan.of([DISCO_LEGACY]), Plan.of([MCBENCH])
+        assert BOTH.covers(legacy)
+        assert BOTH.covers(own)
+        assert not legacy.covers(own)
+        assert not own.covers(BOTH)
+
+
+class TestMeasureClip:
+    @pytest.mark.parametrize("frames", [1, 15, 16, 17, 31, 32, 33, 47, 64, 70])
+    def test_windows_do_not_depend_on_blocks(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path, frames: int
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, frames), clip_folders("prediction", 1, frames, noise=30)
+        item = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        squares = np.stack([to_square(frame, 512) for frame in open_frames(prediction / "a").read()])
+        network = fake_networks.get("i3d")
+        assert len(item.windows("i3d", "prediction", 1)) == max(0, frames - 15)
+        assert len(item.windows("i3d", "truth", 16)) == frames // 16
+        for start in range(max(0, frames - 15)):
+            window = network.prepare(squares[start : start + 16])[None]  # type: ignore[union-attr]
+            expected = network.features(window)[0].numpy()  # type: ignore[union-attr]
+            assert np.allclose(item.windows("i3d", "prediction", 1)[start], expected)
+
+    def test_pairwise_scores_are_those_of_the_pure_functions(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, 35), clip_folders("prediction", 1, 35, noise=30)
+        item = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        t = np.stack([to_square(frame, 512) for frame in open_frames(truth / "a").read()])
+        p = np.stack([to_square(frame, 512) for frame in open_frames(prediction / "a").read()])
+        assert np.array_equal(item.arrays["psnr"], psnr(p, t))
+        assert np.array_equal(item.arrays["psnr_wrapped"], psnr_wrapped(p, t))
+        assert item.arrays["lpips/alexnet"].shape == (35,)
+        assert (item.arrays["lpips/alexnet"] > 0).all()
+
+    def test_equal_frames_go_through_a_network_once(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth = clip_folders("truth", 1, 32)
+        first = next(open_frames(truth / "a").read())
+        write_frames(tmp_path / "still" / "a", [first] * 32)
+        measure(truth / "a", tmp_path / "still" / "a", tmp_path / "cache")
+        distinct = len({frame.tobytes() for frame in open_frames(truth / "a").read()})
+        assert sum(fake_networks["inception"].calls) == distinct + 1
+        assert sum(fake_networks["i3d"].calls) == 17 + 1
+        # Each true frame that is not the reference, and the reference once.
+        assert sum(fake_networks["vgg16"].calls) <= distinct
+        assert sum(fake_networks["i3d"].prepared) == distinct + 1
+
+    def test_the_truth_is_cached_by_content(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
+        first = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        (truth / "a").rename(tmp_path / "elsewhere")
+        once = dict(fake_networks)
+        second = measure(tmp_path / "elsewhere", prediction / "a", tmp_path / "cache")
+        assert sum(fake_networks["i3d"].calls) == sum(once["i3d"].calls) - 5
+        for name, values in first.arrays.items():
+            assert np.array_equal(values, second.arrays[name])
+
+    def test_the_truth_against_itself_is_exact(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth = clip_folders("truth", 1, 20)
+        item = measure(truth / "a", truth / "a", tmp_path / "cache")
+        for backbone in ("inception", "r3d50", "i3d"):
+            assert np.array_equal(item.arrays[f"{backbone}/prediction"], item.arrays[f"{backbone}/truth"])
+        assert not item.arrays["lpips/vgg16"].any()
+        assert (item.arrays["psnr"] == 100).all()
+        assert not fake_networks.get("vgg16") or not fake_networks["vgg16"].calls
+
+    def test_a_damaged_cache_is_computed_again(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
+        first = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        for file in (tmp_path / "cache").rglob("*.safetensors"):
+            file.write_bytes(file.read_bytes()[:40])
+        second = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        assert all(np.array_equal(first.arrays[name], second.arrays[name]) for name in first.arrays)
+
+    def test_counts_that_differ_are_both_named(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, fewer = clip_folders("truth", 1, 20), clip_folders("fewer", 1, 19)
+        with pytest.raises(PredictionError, match=r"19 frames, fewer than the 20 of its truth"):
+            measure(truth / "a", fewer / "a", tmp_path / "cache")
+        with pytest.raises(PredictionError, match=r"20 frames, more than the 19 of its truth"):
+            measure(fewer / "a", truth / "a", tmp_path / "cache")
+
+    def test_another_aspect_ratio_is_refused(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, wide = clip_folders("truth", 1, 5), clip_folders("wide", 1, 5, size=(64, 80))
+        with pytest.raises(VideoError, match="neither square nor"):
+            measure(truth / "a", wide / "a", tmp_path / "cache")
+        measure(wide / "a", truth / "a", tmp_path / "cache")  # a square prediction of a wide truth is cropped already
+
+    def test_nan_features_are_an_error(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth = clip_folders("truth", 1, 3)
+        networks = Networks(WEIGHTS)
+        network = networks.get("inception")
+        network.features = lambda frames: torch_nan(len(frames))  # type: ignore[method-assign, assignment]
+        with pytest.raises(WeightsError, match="inception/truth holds NaN"):
+            measure_clip(
+                clip_of(truth / "a"), open_frames(truth / "a"), BOTH, networks, FeatureCache(tmp_path / "cache")
+            )
+
+
+def torch_nan(count: int) -> Any:
+    import torch
+
+    return torch.full((count, 6), float("nan"))
+
+
+class TestMeasurementFile:
+    def test_round_trip(self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path) -> None:
+        truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
+        item = measure(truth / "a", prediction / "a", tmp_path / "cache")
+        item.write(tmp_path / "a.safetensors")
+        again = read_measurement(tmp_path / "a.safetensors")
+        assert again is not None
+        assert (again.clip, again.frames, again.plan, again.weights) == ("a", 20, item.plan, item.weights)
+        assert (again.prediction, again.truth) == (item.prediction, item.truth)
+        assert again.arrays.keys() == item.arrays.keys()
+        assert all(np.array_equal(again.arrays[name], values) for name, values in item.arrays.items())
+
+    def test_bytes_are_the_same_each_time(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
+        for name in ("one", "two"):
+            measure(truth / "a", prediction / "a", tmp_path / name).write(tmp_path / f"{name}.safetensors")
+        assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+    def test_serves_only_what_it_was_made_for(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
+        item = measure(truth / "a", prediction / "a", tmp_path / "cache", Plan.of([MCBENCH]))
+        files = open_frames(prediction / "a").digest(), open_frames(truth / "a").digest()
+        assert item.serves(Plan.of([MCBENCH]), item.weights, *files)
+        assert not item.serves(BOTH, item.weights, *files)
+        assert not item.serves(Plan.of([MCBENCH]), item.weights, files[1], files[1])
+        assert not item.serves(Plan.of([MCBENCH]), item.weights, files[0], files[0])
+        other = {**item.weights, "i3d": replace(item.weights["i3d"], sha256="0" * 64)}
+        assert not item.serves(Plan.of([MCBENCH]), other, *files)
+
+    def test_torn_or_foreign_files_are_no_measurement(self, tmp_path: Path) -> None:
+        assert read_measurement(tmp_path / "none") is None
+        (tmp_path / "torn").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+        assert read_measurement(tmp_path / "torn") is None
+
+    def test_a_full_disk_is_one_line(
+        self,
+        clip_folders: Callable[..., Path],
+        fake_networks: dict[str, Any],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        truth = clip_folders("truth", 1, 3)
+        item = measure(truth / "a", truth / "a", tmp_path / "cache")
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("safetensors.numpy.save_file", full)
+        with pytest.raises(ResultError, match="No space left on device"):
+            item.write(tmp_path / "out" / "a.safetensors")
+        assert list((tmp_path / "out").iterdir()) == []
+        # A cache that cannot be written costs time, not the run.
+        measure(truth / "a", truth / "a", tmp_path / "another cache")
