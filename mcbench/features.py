@@ -59,10 +59,10 @@ class Networks:
 
     @property
     def batch(self) -> dict[str, int]:
-        """Items a forward pass: small on a CPU, where more gains nothing and costs memory."""
+        """Windows and frame pairs in memory at once: few on a CPU, where more gains nothing."""
         if torch.device(self.device).type == "cuda":
-            return {"frames": 64, "windows": 16, "pairs": 8}
-        return {"frames": 8, "windows": 2, "pairs": 1}
+            return {"windows": 16, "pairs": 8}
+        return {"windows": 4, "pairs": 1}
 
 
 class FeatureCache:
@@ -170,11 +170,8 @@ class Side:
         network = self._networks.get("inception")
         assert isinstance(network, FrameBackbone)
         unique = _first_places(self.digests)
-        batches = [
-            network.features(squares[list(places)]).cpu()
-            for places in _batched(unique.values(), self._networks.batch["frames"])
-        ]
-        return _spread(torch.cat(batches).numpy(), unique, self.digests)
+        features = network.features(squares[list(unique.values())]).cpu().numpy()
+        return _spread(features, unique, self.digests)
 
     def _window_features(self, backbone: str, squares: Frames) -> Array:
         network = self._networks.get(backbone)

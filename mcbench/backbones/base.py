@@ -56,6 +56,17 @@ def full_precision() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch's bilinear resize on the CPU, whose last bits otherwise depend on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def fold_norm(convolution: Any, norm: Any) -> nn.Module:
     """One convolution that does what a convolution and its batch norm do in evaluation, without the extra pass."""
     folded: nn.Module = nn.utils.fuse_conv_bn_eval(convolution, norm)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
-from mcbench.backbones.base import FrameBackbone, fold_norm
+from mcbench.backbones.base import FrameBackbone, fold_norm, one_thread
 
 __all__ = ["Inception"]
 
@@ -58,7 +58,8 @@ class Inception(FrameBackbone):
     def preprocess(self, frames: Tensor) -> Tensor:
         """[0, 1], then bilinear to 299 x 299 (no antialiasing, corners not aligned), then 2x - 1."""
         unit = frames.permute(0, 3, 1, 2).to(torch.float32).div_(255)
-        sized = functional.interpolate(unit, (_INPUT_SIZE, _INPUT_SIZE), mode="bilinear", align_corners=False)
+        with one_thread():
+            sized = functional.interpolate(unit, (_INPUT_SIZE, _INPUT_SIZE), mode="bilinear", align_corners=False)
         return sized.mul_(2).sub_(1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import alexnet, vgg16
 
-from mcbench.backbones.base import Frames, PairBackbone, as_frames, full_precision
+from mcbench.backbones.base import Frames, PairBackbone, as_frames, full_precision, one_thread
 from mcbench.errors import WeightsError
 
 __all__ = ["HEADS", "VGG16", "AlexNet"]
@@ -75,7 +75,7 @@ class LPIPS(PairBackbone):
 
     def distance_map(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...], size: tuple[int, int]) -> Tensor:
         """As in `PairBackbone`."""
-        with full_precision():
+        with full_precision(), one_thread():
             maps = [
                 functional.interpolate(layer[:, None], size, mode="bilinear", align_corners=False)
                 for layer in self._maps(a, b)

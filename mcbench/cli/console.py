@@ -31,6 +31,7 @@ def _progress() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=errors,
         transient=True,
+        disable=not errors.is_terminal,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mcbench.errors import UsageError
+from mcbench.backbones import BACKBONES
+from mcbench.errors import UsageError, nearest
 from mcbench.protocol import PROTOCOLS, Protocol, get_protocol
 
 __all__ = [
@@ -69,12 +70,16 @@ def parse_weights(choices: Sequence[str] | None) -> str | Mapping[str, str] | No
     if alone and alone[0] not in ("published", "random@1"):
         raise UsageError(f"--weights {alone[0]}: give published, random@1 or BACKBONE=PATH")
     pairs = dict(choice.split("=", 1) for choice in choices if "=" in choice)
+    for name in pairs:
+        if name not in BACKBONES:
+            known = ", ".join(BACKBONES)
+            raise UsageError(
+                f"--weights {name}=…: no backbone is called '{name}'{nearest(name, BACKBONES)}; there are {known}"
+            )
     if not pairs:
         return alone[0]
     if not alone:
         return pairs
-    from mcbench.backbones import BACKBONES
-
     return {**dict.fromkeys(BACKBONES, alone[0]), **pairs}
 
 

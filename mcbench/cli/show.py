@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from mcbench.cli.console import errors, output
+from mcbench.protocol import PROTOCOLS
 from mcbench.results import MetricResult, ProtocolResult, Result
 
 __all__ = ["format_metric", "show_result"]
@@ -35,10 +37,14 @@ def show_result(result: Result, path: Path, *, as_json: bool) -> None:
     output.print(
         Text.assemble(
             (f"{result.method.name}{star}", "bold"),
-            f" on {result.dataset.name}: {result.dataset.clips} clips, {result.dataset.frames} frames",
+            f" on {result.dataset.name}: ",
+            f"{_number(result.dataset.clips, 'clip')}, {_number(result.dataset.frames, 'frame')}",
         )
     )
-    output.print(_table(result))
+    for id, protocol in result.protocols.items():
+        output.print()
+        output.print(Text.assemble((id, "bold cyan"), f"  {PROTOCOLS[id].summary}"))
+        output.print(_table(protocol))
     for line in _footnotes(result):
         output.print(f"  {line}", style="dim", soft_wrap=True)
     unverified = result.unverified_weights
@@ -67,30 +73,34 @@ def format_metric(name: str, value: float | None) -> str:
     return f"{value:.4f}" if name in ("kid", "kvd") and abs(value) < 100 else f"{value:.2f}"
 
 
-def _table(result: Result) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 2))
+def _table(protocol: ProtocolResult) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("")
-    for id in result.protocols:
-        table.add_column(id, justify="right")
-        table.add_column("95% interval", justify="center", style="dim")
-        table.add_column("n", justify="right", style="dim")
-    names = dict.fromkeys(name for protocol in result.protocols.values() for name in protocol.metrics)
-    for name in names:
-        cells = [cell for protocol in result.protocols.values() for cell in _cells(name, protocol)]
-        table.add_row(LABELS.get(name, name), *cells)
+    table.add_column("value", justify="right", style="bold")
+    table.add_column("95% interval", justify="center")
+    table.add_column("measured on", justify="right", style="dim")
+    table.add_column("split-half", justify="right", style="dim")
+    table.add_column("network", style="dim")
+    for name, metric in protocol.metrics.items():
+        interval = " to ".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
+        half = format_metric(name, metric.split_half) if metric.split_half is not None else ""
+        table.add_row(
+            LABELS.get(name, name),
+            format_metric(name, metric.value),
+            interval,
+            _count(metric),
+            half,
+            metric.backbone or "",
+        )
     return table
 
 
-def _cells(name: str, protocol: ProtocolResult) -> tuple[str, str, str]:
-    metric = protocol.metrics.get(name)
-    if metric is None:
-        return "", "", ""
-    interval = " to ".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
-    return format_metric(name, metric.value), interval, _count(metric)
-
-
 def _count(metric: MetricResult) -> str:
-    return f"{metric.windows} windows" if metric.windows is not None else f"{metric.frames} frames"
+    return _number(metric.windows, "window") if metric.windows is not None else _number(metric.frames or 0, "frame")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _footnotes(result: Result) -> list[str]:
@@ -106,6 +116,8 @@ def _footnotes(result: Result) -> list[str]:
             if metric.note:
                 said.setdefault(metric.note, {})[label] = None
     notes = [f"{', '.join(labels)}: {text}" for text, labels in said.items()]
+    if any(metric.split_half is not None for item in result.protocols.values() for metric in item.metrics.values()):
+        notes.append("split-half: mean distance between two halves of the truth's own videos, for scale")
     if result.method.needs_truth:
         notes.append("* was shown the truth")
     return notes
