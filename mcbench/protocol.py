@@ -25,6 +25,7 @@ class Protocol:
 
     Attributes:
         id: name and version, `name@version`; any change that moves a number makes a new version.
+        summary: what it is for, in a few words.
         metrics: the metrics it reports, in the order in which they are printed.
         size: side of the square frames in pixels, after the centre-crop.
         drop_reference: whether pairwise metrics leave the reference frame out: it was given to the method.
@@ -41,6 +42,7 @@ class Protocol:
     """
 
     id: str
+    summary: str
     metrics: tuple[MetricName, ...]
     drop_reference: bool
     pool: Literal["frames", "videos"]
@@ -56,6 +58,7 @@ class Protocol:
 
 DISCO_LEGACY = Protocol(
     id="disco-legacy@1",
+    summary="as the field prints it, known faults included",
     metrics=("fid", "ssim", "psnr", "lpips", "l1", "fid_vid", "fvd"),
     drop_reference=False,
     pool="frames",
@@ -69,6 +72,7 @@ DISCO_LEGACY = Protocol(
 
 MCBENCH = Protocol(
     id="mcbench@1",
+    summary="as it should be",
     metrics=("fid", "ssim", "psnr", "lpips", "l1", "fid_vid", "fvd", "kid", "kvd"),
     drop_reference=True,
     pool="videos",

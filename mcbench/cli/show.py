@@ -77,12 +77,12 @@ def _table(protocol: ProtocolResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("")
     table.add_column("value", justify="right", style="bold")
-    table.add_column("95% interval", justify="center")
-    table.add_column("measured on", justify="right", style="dim")
+    table.add_column("95% interval", justify="center", no_wrap=True)
+    table.add_column("n", justify="right", style="dim", no_wrap=True)
     table.add_column("split-half", justify="right", style="dim")
     table.add_column("network", style="dim")
     for name, metric in protocol.metrics.items():
-        interval = " to ".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
+        interval = " – ".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
         half = format_metric(name, metric.split_half) if metric.split_half is not None else ""
         table.add_row(
             LABELS.get(name, name),

@@ -10,9 +10,9 @@ The usual U-statistic leaves out only a vector's product with itself: products o
 prediction with its own truth, stay in and bias it.
 
 h[u, v] is the inner product of what prediction and truth differ by in u and in v. So the distance measures what is
-wrong in the same way over videos: a fault of one video alone does not show. It can be negative, as an unbiased
-estimate of 0 must be half of the time. It is not torch-fidelity's KID, which is the mean over random subsets of single
-images.
+wrong in the same way over videos: a fault in one video of a perfect set does not show. It can be negative, as an
+unbiased estimate of 0 must be half of the time. It is not torch-fidelity's KID, which is the mean over random subsets
+of single images.
 """
 
 from __future__ import annotations

@@ -12,9 +12,24 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Random", "cosine", "cross", "dot", "ease", "hash01", "length", "mix", "sine", "turns_of", "unit"]
+__all__ = [
+    "Array",
+    "Ints",
+    "Random",
+    "cosine",
+    "cross",
+    "dot",
+    "ease",
+    "hash01",
+    "length",
+    "mix",
+    "sine",
+    "turns_of",
+    "unit",
+]
 
 Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 _TAU = 6.283185307179586
@@ -58,7 +73,9 @@ def turns_of(x: npt.ArrayLike, z: npt.ArrayLike) -> Array:
     ratio = np.where(steep, c, s) / np.where(steep, s, np.where(c == 0, 1.0, c))
     # atan(r)/tau by a two-term fit, then two Newton steps on the exact sine and cosine.
     angle = ratio * (0.125 + 0.0434 * (1.0 - np.abs(ratio)))
-    angle = np.where(steep, np.where(s > 0, 0.25, -0.25) - angle, np.where(c > 0, angle, np.where(s >= 0, 0.5, -0.5) + angle))
+    angle = np.where(
+        steep, np.where(s > 0, 0.25, -0.25) - angle, np.where(c > 0, angle, np.where(s >= 0, 0.5, -0.5) + angle)
+    )
     for _ in range(2):
         angle = angle + (s * cosine(angle) - c * sine(angle)) / _TAU
     return np.asarray(angle)
@@ -98,7 +115,7 @@ def unit(a: Array) -> Array:
     return np.asarray(a / np.maximum(length(a), 1e-9))
 
 
-def hash01(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64] | int, seed: int) -> npt.NDArray[np.float32]:
+def hash01(x: Ints, y: Ints | int, seed: int) -> npt.NDArray[np.float32]:
     """A fixed pseudo-random number in [0, 1) for every integer cell (x, y)."""
     modulus = np.int64(0xFFFFFFFF)
     h = (x * 374761393 + np.asarray(y, np.int64) * 668265263 + seed * 974711) & modulus
@@ -115,7 +132,7 @@ class Random:
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """A number in [low, high)."""
-        return low + (high - low) * ((int(self._raw()) >> 11) * 2.0**-53)
+        return low + (high - low) * ((int(self._raw()) >> 11) / (1 << 53))
 
     def below(self, count: int) -> int:
         """An integer in [0, count)."""

@@ -1,4 +1,4 @@
-"""Bodies: proportions, and the skeleton that a motion gives them (forward kinematics; inverse for legs and contacts)."""
+"""Bodies: proportions, and the skeleton that a motion gives them: forward kinematics, inverse for legs and contacts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HEAD_POINTS", "Build", "Skeleton", "make_build", "solve"]
 
 Frames = tuple[Array, Array, Array]
 Skeleton = dict[str, Array]
-"""Named points and unit axes over time, (T, 3) each, metres in the world. `chest_x` is an axis, `left_wrist` a point."""
+"""Named points (`left_wrist`) and unit axes (`chest_x`) over time, (T, 3) each, metres in the world."""
 
 # Places on the head's unit ellipsoid, (to its left, up, to its front), and how far along their ray.
 HEAD_POINTS = {
@@ -81,7 +81,11 @@ class Build:
 def make_build(random: Random, woman: bool) -> Build:
     """A random build."""
     tall = random.uniform(0.93, 1.02) if woman else random.uniform(0.98, 1.08)
-    return Build(tall, random.uniform(0.90, 1.06) if woman else random.uniform(0.96, 1.14), random.uniform(0.7, 1.0) if woman else 0.1)
+    return Build(
+        tall,
+        random.uniform(0.90, 1.06) if woman else random.uniform(0.96, 1.14),
+        random.uniform(0.7, 1.0) if woman else 0.1,
+    )
 
 
 def _rotated(frame: Frames, pitch: Array, roll: Array, yaw: Array) -> Frames:
@@ -102,7 +106,9 @@ def _bend(start: Array, goal: Array, first: float, second: float, pole: Array) -
     distance = length(reach)
     along = reach / np.maximum(distance, 1e-9)
     distance = np.clip(distance, abs(first - second) * 1.02 + 0.02, (first + second) * 0.9985)
-    side = pole - along * (pole[..., 0:1] * along[..., 0:1] + pole[..., 1:2] * along[..., 1:2] + pole[..., 2:3] * along[..., 2:3])
+    side = pole - along * (
+        pole[..., 0:1] * along[..., 0:1] + pole[..., 1:2] * along[..., 1:2] + pole[..., 2:3] * along[..., 2:3]
+    )
     a = (first * first - second * second + distance * distance) / (2.0 * distance)
     h = np.sqrt(np.maximum(first * first - a * a, 0.0))
     return start + along * a + unit(side) * h, start + along * distance
@@ -136,7 +142,9 @@ def _trunk(motion: Motion, build: Build) -> Skeleton:
         heel = np.clip(excess * 1.3, 0.0, 0.10)
         ankle = ankle + up * (heel * 0.9)[:, None] + forward * (heel * 0.35)[:, None]
         flat = (joint - ankle) * np.array((1.0, 0.0, 1.0))
-        room = np.sqrt(np.maximum((0.995 * leg) * (0.995 * leg) - (flat[:, 0] * flat[:, 0] + flat[:, 2] * flat[:, 2]), 0.01))
+        room = np.sqrt(
+            np.maximum((0.995 * leg) * (0.995 * leg) - (flat[:, 0] * flat[:, 0] + flat[:, 2] * flat[:, 2]), 0.01)
+        )
         slack = 4.0 * np.maximum(sole[:, 1] - 0.04, 0.0)
         height = np.minimum(height, ankle[:, 1] + room + 0.02 * s + slack)
         tilt = heel * 7.0 + np.minimum(sole[:, 1], 0.35) * 1.9
@@ -186,15 +194,17 @@ def _shoulder(body: Skeleton, build: Build, side: float, raise_: Array) -> Array
     )
 
 
-def _contact_goal(contact: Contact, me: Skeleton, other: Skeleton, side: float, build: Build, first: bool) -> tuple[Array, Array] | None:
+def _contact_goal(
+    contact: Contact, me: Skeleton, other: Skeleton, side: float, build: Build, first: bool
+) -> tuple[Array, Array] | None:
     """Where that hand goes and towards where its elbow bends, or None where it does not take part."""
     mine = "left" if side > 0 else "right"
     theirs = "right" if side > 0 else "left"
     if contact.kind == "hug":
         # Left arms over the partner's shoulder, right arms under the partner's arm.
-        high = 0.80 if side > 0 else 0.46
-        goal = other["waist"] + other["chest_y"] * (high * build.chest) - other["chest_z"] * (0.135 * build.scale)
-        goal = goal - other["chest_x"] * (0.035 * side)
+        high = 0.68 if side > 0 else 0.36
+        goal = other["waist"] + other["chest_y"] * (high * build.chest) - other["chest_z"] * (0.142 * build.scale)
+        goal = goal + other["chest_x"] * (0.02 * side)
         return goal, me["chest_x"] * side + me["chest_y"] * (0.35 if side > 0 else -0.7)
     if contact.kind == "hands":
         middle = (me[f"{mine}_shoulder"] + other[f"{theirs}_shoulder"]) * 0.5
@@ -202,7 +212,7 @@ def _contact_goal(contact: Contact, me: Skeleton, other: Skeleton, side: float, 
         return middle - np.array((0.0, 0.27, 0.0)) + aside, me["chest_x"] * (0.6 * side) - me["chest_y"]
     if (side > 0) != first:
         return None
-    goal = other[f"{theirs}_shoulder"] + other["chest_y"] * 0.055 - other["chest_z"] * 0.035
+    goal = other[f"{theirs}_shoulder"] + other["chest_y"] * 0.035 - other["chest_z"] * 0.085
     return goal, -me["chest_y"] - me["chest_z"] * 0.5
 
 
@@ -218,10 +228,12 @@ def solve(script: Script, builds: list[Build], frames: int) -> list[Skeleton]:
         for word, side, at in sides:
             axes = (body["chest_x"] * side, body["chest_y"], body["chest_z"])
             upper, fore = (
-                axes[0] * motion.pose[:, i : i + 1] + axes[1] * motion.pose[:, i + 1 : i + 2] + axes[2] * motion.pose[:, i + 2 : i + 3]
+                axes[0] * motion.pose[:, i : i + 1]
+                + axes[1] * motion.pose[:, i + 1 : i + 2]
+                + axes[2] * motion.pose[:, i + 2 : i + 3]
                 for i in (at, at + 3)
             )
-            shoulder = body[f"{word}_shoulder"]
+            shoulder, turned = body[f"{word}_shoulder"], np.zeros((frames, 3))
             for contact in script.contacts:
                 if k not in (contact.a, contact.b):
                     continue
@@ -232,14 +244,23 @@ def solve(script: Script, builds: list[Build], frames: int) -> list[Skeleton]:
                 if found is None or not weight.any():
                     continue
                 elbow, wrist = _bend(shoulder, found[0], build.upper_arm, build.forearm + 0.05 * build.scale, found[1])
-                upper = unit(mix(upper, unit(elbow - shoulder), weight))
-                fore = unit(mix(fore, unit(wrist - elbow), weight))
+                # Outside the contact not a bit may change, however much of the contact is asked for.
+                reaching = weight > 0
+                upper = np.where(reaching, unit(mix(upper, unit(elbow - shoulder), weight)), upper)
+                fore = np.where(reaching, unit(mix(fore, unit(wrist - elbow), weight)), fore)
+                if contact.kind == "hug":
+                    # The hand lies flat on the partner's back.
+                    turned = turned + (other["chest_x"] * (1.6 * side) + other["chest_z"] * 0.35) * weight
             elbow = shoulder + upper * build.upper_arm
             body[f"{word}_elbow"] = elbow
             body[f"{word}_wrist"] = elbow + fore * build.forearm
             body[f"{word}_fore"] = fore
+            hand = np.where((turned != 0.0).any(-1, keepdims=True), unit(fore + turned), fore)
+            body[f"{word}_hand"] = hand
+            flat = np.minimum(length(turned), 1.0)
             # Palms face the thighs when arms hang, and the front when they are raised.
             raised = (fore[:, 1:2] * 0.5 + 0.5) * 0.9
             width = mix(body["chest_z"], body["chest_x"] * -side, raised)
-            body[f"{word}_palm"] = unit(cross(fore, cross(width, fore)))
+            width = mix(width, body["chest_y"], flat)
+            body[f"{word}_palm"] = unit(cross(hand, cross(width, hand)))
     return bodies

@@ -83,6 +83,14 @@ class Camera:
         return np.stack((a * u + b * v + c, d * u + e * v + f), -1), np.asarray(depth)
 
 
+def _at(waves: list[tuple[float, float, float]], frame: int) -> float:
+    # Not sum(), which rounds otherwise from Python 3.12 on.
+    total = 0.0
+    for amplitude, frequency, phase in waves:
+        total += amplitude * (float(sine(frequency * frame + phase)) - float(sine(phase)))
+    return total
+
+
 class Shake:
     """A hand-held camera: shift, roll and zoom as sums of slow sine waves, zero at frame 0."""
 
@@ -95,7 +103,10 @@ class Shake:
 
         def waves(amplitude: float) -> list[tuple[float, float, float]]:
             parts = ((0.0117, 0.6), (0.031, 0.28), (0.083, 0.12))
-            return [(amplitude * s * random.uniform(0.6, 1.0), f * random.uniform(0.75, 1.3), random.uniform()) for f, s in parts]
+            return [
+                (amplitude * s * random.uniform(0.6, 1.0), f * random.uniform(0.75, 1.3), random.uniform())
+                for f, s in parts
+            ]
 
         self._x = waves(0.036 * size)
         self._y = waves(0.026 * size)
@@ -104,10 +115,7 @@ class Shake:
 
     def at(self, frame: int) -> Affine:
         """The affine map from the picture of the camera at rest to the picture of that frame, pixels."""
-        x, y, roll, zoom = (
-            sum(a * (float(sine(f * frame + p)) - float(sine(p))) for a, f, p in wave)
-            for wave in (self._x, self._y, self._roll, self._zoom)
-        )
+        x, y, roll, zoom = (_at(waves, frame) for waves in (self._x, self._y, self._roll, self._zoom))
         scale = 1.0 + zoom
         c, s = scale * float(cosine(roll)), scale * float(sine(roll))
         m = self._centre

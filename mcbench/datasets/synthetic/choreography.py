@@ -73,7 +73,14 @@ class Track:
 
 @dataclass
 class Script:
-    """All parts of a scene. Attributes: beat: frames in a beat; tracks: one per character; contacts; sections: names."""
+    """All parts of a scene.
+
+    Attributes:
+        beat: frames in a beat.
+        tracks: one for each character.
+        contacts: whose arms reach whom.
+        sections: (first beat, name).
+    """
 
     beat: int
     tracks: list[Track]
@@ -191,7 +198,7 @@ class _Director:
         beats = 5
         first = self.random.chance(0.5)
         runner = self.order[0] if first else self.order[-1]
-        self.order = self.order[1:] + [runner] if first else [runner, *self.order[:-1]]
+        self.order = [*self.order[1:], runner] if first else [runner, *self.order[:-1]]
         side = 1.0 if first else -1.0
         for slot, k in enumerate(self.order):
             track = self.script.tracks[k]
@@ -287,8 +294,8 @@ class _Director:
             for beat, spin in ((2.0, 0.0), (5.0, turn)):
                 s, c = float(sine(angle + spin)), float(cosine(angle + spin))
                 # Chest to chest, each a little to the own left, so that the heads lie side by side.
-                x = mx + side * 0.155 * s - side * 0.055 * c
-                z = mz + side * 0.155 * c + side * 0.055 * s
+                x = mx + side * 0.130 * s - side * 0.060 * c
+                z = mz + side * 0.130 * c + side * 0.060 * s
                 track.go(self.beat + beat, x, z, base + (angle if side < 0 else angle - 0.5) + spin)
             track.go(self.beat + 6.8, home.x, home.z, base + self._jitter())
             track.dance(GESTURES["open_arms"], 2)
@@ -335,7 +342,9 @@ class _Director:
             track.dance(MOVES["star"], 1)
         for left, right in zip(self.order, self.order[1:], strict=False):
             beat = self.beat
-            self.script.contacts.append(Contact("shoulders", left, right, beat + 0.7, beat + 1.6, beat + 5.2, beat + 6.2))
+            self.script.contacts.append(
+                Contact("shoulders", left, right, beat + 0.7, beat + 1.6, beat + 5.2, beat + 6.2)
+            )
         return beats
 
     def next_section(self) -> None:
@@ -349,9 +358,10 @@ class _Director:
         else:
             if not self._bag:
                 # Someone crosses early, whatever else the clip has time for.
+                first = self.script.sections[-1][1]
                 early = self.random.shuffled(("cross", "weave", "hug", "swing"))
                 late = self.random.shuffled([*early[1:], "spin", "ring", "leave", "line", "groove"])
-                self._bag = [early[0], *late]
+                self._bag = [name for name in (early[0], *late) if name != first]
             name = self._bag.pop(0)
         self.script.sections.append((self.beat, name))
         self.beat += table[name]()

@@ -68,7 +68,9 @@ class StoredAnnotations:
 
     def depth(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.float32]:
         """(n, H, W), metres, frames [start, stop); stored to the millimetre."""
-        return np.stack([_read(path).astype(np.float32) / np.float32(1000) for path in self._files("depth", start, stop)])
+        return np.stack(
+            [_read(path).astype(np.float32) / np.float32(1000) for path in self._files("depth", start, stop)]
+        )
 
     def reference(self) -> ReferenceAnnotations | None:
         """Of the reference image, where the data set has one of its own."""

@@ -67,11 +67,29 @@ def plan_decor(random: Random, corner: float, wall: str) -> tuple[Place, ...]:
             places.append(Place("shelf", u, 1.75, 0.82, 0.5, art))
     if random.chance(0.35):
         places.append(Place("bunting", 0.0, 2.25, 9.0, 0.4, random.below(len(ARTS))))
-    places.append(Place("window" if random.chance(0.4) else "picture", 11.0 + random.uniform(1.2, 1.6), 1.65, 0.62, 0.8, random.below(len(ARTS))))
+    places.append(
+        Place(
+            "window" if random.chance(0.4) else "picture",
+            11.0 + random.uniform(1.2, 1.6),
+            1.65,
+            0.62,
+            0.8,
+            random.below(len(ARTS)),
+        )
+    )
     ground = random.shuffled(("plant", "lamp", "sofa", "speaker", "stool", "plant"))
     for kind, spot in zip(ground, random.shuffled((-1.7, -0.9, 0.9, 1.7)), strict=False):
         if (corner - spot) * side > 0.45 and random.chance(0.72):
-            places.append(Place(kind, spot + random.uniform(-0.12, 0.12), 0.0, 0.0, random.uniform(0.9, 1.1), random.below(len(ARTS))))
+            places.append(
+                Place(
+                    kind,
+                    spot + random.uniform(-0.12, 0.12),
+                    0.0,
+                    0.0,
+                    random.uniform(0.9, 1.1),
+                    random.below(len(ARTS)),
+                )
+            )
     return tuple(places)
 
 
@@ -128,7 +146,12 @@ def _window(place: Place, theme: Theme, wall: Floats, dx: Floats, dy: Floats, se
     fold = np.abs((dx * 14.0) - np.floor(dx * 14.0) - 0.5) * 2.0
     cloth = _rgb(theme.rug) * (0.92 + 0.20 * fold)[:, None].astype(np.float32)
     gather = place.wide / 2 - 0.06 + 0.05 * np.clip((dy + 0.1) * (dy + 0.1), 0.0, 1.0)
-    hang = (np.abs(dx) > gather) & (np.abs(dx) < place.wide / 2 + 0.17) & (dy < place.tall / 2 + 0.10) & (dy > -place.tall / 2 - 0.20)
+    hang = (
+        (np.abs(dx) > gather)
+        & (np.abs(dx) < place.wide / 2 + 0.17)
+        & (dy < place.tall / 2 + 0.10)
+        & (dy > -place.tall / 2 - 0.20)
+    )
     out = np.where(hang[:, None], cloth, out)
     rod = (np.abs(dy - place.tall / 2 - 0.11) < 0.014) & (np.abs(dx) < place.wide / 2 + 0.25)
     return np.where(rod[:, None], _rgb(theme.wood) * np.float32(0.8), out).astype(np.float32)
@@ -159,7 +182,9 @@ def _picture(place: Place, theme: Theme, wall: Floats, dx: Floats, dy: Floats, s
     art = np.where(matte[:, None], _rgb((250, 247, 240)), art)
     wood = _rgb(theme.wood) * np.where(dy > 0, 1.0, 0.82).astype(np.float32)[:, None]
     art = np.where((edge > -0.026)[:, None], wood, art)
-    shadow = (np.maximum(np.abs(dx - 0.012) - place.wide / 2, np.abs(dy + 0.018) - place.tall / 2) < 0.012) & (edge >= 0)
+    shadow = (np.maximum(np.abs(dx - 0.012) - place.wide / 2, np.abs(dy + 0.018) - place.tall / 2) < 0.012) & (
+        edge >= 0
+    )
     out = np.where(shadow[:, None], wall * np.float32(0.84), wall)
     return np.where((edge < 0)[:, None], art, out).astype(np.float32)
 

@@ -68,7 +68,10 @@ class Figure:
         outfit = look.outfit
         self.head = Head(look, build)
         self.skin = plain(look.skin)
-        self.shoe, self.sole = plain(outfit.shoes), plain(_dim(outfit.shoes, 0.62) if outfit.shoes[0] > 200 else (238, 234, 226))
+        self.shoe, self.sole = (
+            plain(outfit.shoes),
+            plain(_dim(outfit.shoes, 0.62) if outfit.shoes[0] > 200 else (238, 234, 226)),
+        )
         self.sock = plain((246, 244, 240) if look.bottom in ("shorts", "skirt") else _dim(outfit.bottom, 0.8))
         self.bottom = plain(outfit.bottom)
         dress = look.top == "dress"
@@ -84,22 +87,36 @@ class Figure:
         self.top_plain = plain(outfit.top)
         sleeve_pattern = look.pattern if look.pattern in ("stripes", "checks", "dots") else "plain"
         self.sleeve = cloth(sleeve_pattern, outfit.top, outfit.accent, 0.26 * s, 0.05 * g)
-        self.cuff = plain(outfit.accent if look.pattern in ("print", "star", "plain", "blocks") else _dim(outfit.top, 0.86))
+        self.cuff = plain(
+            outfit.accent if look.pattern in ("print", "star", "plain", "blocks") else _dim(outfit.top, 0.86)
+        )
         gown = "plain" if look.pattern in ("print", "star", "blocks") else look.pattern
         self.skirt_paint = cloth(gown, outfit.top, outfit.accent, 0.44 * s, 0.2 * g) if dress else plain(outfit.bottom)
 
         waist, bust, shoulder = (0.140 - 0.022 * c) * g, (0.163 - 0.020 * c) * g, build.shoulders * 0.99
         hem = (0.150 + 0.008 * c) * g
         if look.top == "hoodie":
-            self.shirt = profile((0, hem * 1.03), (0.10, hem * 1.10), (0.34, waist * 1.15), (0.68, bust * 1.07), (0.86, shoulder), (0.945, 0.120 * s), (1, 0.075 * s))
+            self.shirt = profile(
+                (0, hem * 1.03),
+                (0.10, hem * 1.10),
+                (0.34, waist * 1.15),
+                (0.68, bust * 1.07),
+                (0.86, shoulder),
+                (0.945, 0.120 * s),
+                (1, 0.075 * s),
+            )
         else:
             low = (0, waist * 1.03) if self.tucked else (0, hem * 1.09)
-            self.shirt = profile(low, (0.30, waist * 1.06), (0.68, bust * 1.02), (0.87, shoulder), (0.945, 0.116 * s), (1, 0.062 * s))
+            self.shirt = profile(
+                low, (0.30, waist * 1.06), (0.68, bust * 1.02), (0.87, shoulder), (0.945, 0.116 * s), (1, 0.062 * s)
+            )
         # A shirt hangs over the trousers; a tank top is tucked in.
         band = waist * (1.05 if look.top == "tank" else 0.88)
         self.hip = profile((0, 0.108 * g), (0.30, (0.148 + 0.008 * c) * g), (0.60, (0.132 + 0.006 * c) * g), (1, band))
         loose = 1.10 if look.bottom == "trousers" and long_legs else 1.0
-        self.thigh = profile((0, (0.077 + 0.006 * c) * g * (0.5 + 0.5 * loose)), (0.30, 0.080 * g * loose), (1, 0.053 * g * loose))
+        self.thigh = profile(
+            (0, (0.077 + 0.006 * c) * g * (0.5 + 0.5 * loose)), (0.30, 0.080 * g * loose), (1, 0.053 * g * loose)
+        )
         self.bare_thigh = profile((0, 0.050 * g), (0.5, 0.060 * g), (1, 0.053 * g))
         if loose > 1:
             self.shin = profile((0, 0.0585 * g), (0.3, 0.062 * g), (0.8, 0.056 * g), (1, 0.060 * g))
@@ -112,7 +129,9 @@ class Figure:
         self.sleeve_short = profile((0, 0.052 * g), (0.5, 0.059 * g), (1, 0.064 * g))
         puff = 1.22 if look.top == "hoodie" else 1.08
         self.sleeve_upper = profile((0, 0.049 * g * puff), (0.4, 0.051 * g * puff), (1, 0.043 * g * puff))
-        self.sleeve_fore = profile((0, 0.044 * g * puff), (0.4, 0.043 * g * puff), (0.9, 0.033 * g * puff), (1, 0.033 * g * puff))
+        self.sleeve_fore = profile(
+            (0, 0.044 * g * puff), (0.4, 0.043 * g * puff), (0.9, 0.033 * g * puff), (1, 0.033 * g * puff)
+        )
         self.wrist_band = profile((0, 0.033 * g * puff), (1, 0.031 * g * puff))
         self.neck = profile((0, 0.052 * g), (0.4, 0.046 * s), (1, 0.047 * s))
         self.palm = profile((0, 0.024 * s), (0.6, 0.037 * s), (1, 0.036 * s))
@@ -157,7 +176,20 @@ class Figure:
             hood = along(j["neck"], (cy, -0.012), (cz, -0.045 * s))
             out.append(Ellipsoid(hood, cx, cy, cz, (0.105 * s, 0.052 * s, 0.070 * s), self.top_plain))
         elif look.top != "tank":
-            out.append(Tube(along(j["neck"], (cy, -0.022 * s)), along(j["neck"], (cy, 0.006 * s)), cx, cz, self.collar, 0.86, self.cuff, round_a=False, round_b=False, ink=0.6))
+            out.append(
+                Tube(
+                    along(j["neck"], (cy, -0.022 * s)),
+                    along(j["neck"], (cy, 0.006 * s)),
+                    cx,
+                    cz,
+                    self.collar,
+                    0.86,
+                    self.cuff,
+                    round_a=False,
+                    round_b=False,
+                    ink=0.6,
+                )
+            )
 
     def _bust(self, side: float) -> Paint:
         """The shirt's pattern, carried on over a bump on its front."""
@@ -177,14 +209,17 @@ class Figure:
         x = j[f"{word}_leg_x"]
         zt, zs = _unit(_cross(x, _minus(hip, knee))), _unit(_cross(x, _minus(knee, ankle)))
         xt, xs = _unit(_cross(_minus(hip, knee), zt)), _unit(_cross(_minus(knee, ankle), zs))
-        if self.skirted:
+        if self.leg_paint is self.skin:
+            # The rest is under cloth.
             out.append(Tube(_between(hip, knee, 0.50), knee, xt, zt, self.bare_thigh, 1.0, self.leg_paint))
         else:
             out.append(Tube(hip, knee, xt, zt, self.thigh, 1.0, self.leg_paint))
         long_legs = self.leg_paint is self.bottom
         flared = long_legs and look.bottom == "trousers"
         foot_end = _between(knee, ankle, 0.97)
-        out.append(Tube(knee, foot_end if flared else ankle, xs, zs, self.shin, 1.0, self.leg_paint, round_b=not flared))
+        out.append(
+            Tube(knee, foot_end if flared else ankle, xs, zs, self.shin, 1.0, self.leg_paint, round_b=not flared)
+        )
         if not (self.skirted or long_legs):
             out.append(Tube(hip, _between(hip, knee, 0.80), xt, zt, self.short_leg, 1.0, self.bottom, round_b=False))
         fx = _unit(_cross((0.0, 1.0, 0.0), toe))
@@ -193,7 +228,19 @@ class Figure:
         out.append(Tube(heel, along(heel, (toe, 0.150 * s)), fx, up, self.foot, 0.88, self.shoe))
         below = along(heel, (up, -0.024 * s))
         out.append(Tube(below, along(below, (toe, 0.152 * s)), fx, up, self.sole_shape, 0.34, self.sole, ink=0.6))
-        out.append(Tube(along(ankle, (up, 0.035 * s)), along(ankle, (up, -0.035 * s)), fx, toe, self.ankle_shape(), 1.0, self.sock, round_a=False, ink=0.6))
+        out.append(
+            Tube(
+                along(ankle, (up, 0.035 * s)),
+                along(ankle, (up, -0.035 * s)),
+                fx,
+                toe,
+                self.ankle_shape(),
+                1.0,
+                self.sock,
+                round_a=False,
+                ink=0.6,
+            )
+        )
 
     def ankle_shape(self) -> Floats:
         """A sock between shin and shoe."""
@@ -211,20 +258,55 @@ class Figure:
             out.append(Tube(shoulder, elbow, ux, uz, self.sleeve_upper, 1.0, self.sleeve))
             end = _between(elbow, wrist, 0.93)
             out.append(Tube(elbow, end, width, normal, self.sleeve_fore, 1.0, self.sleeve, round_b=False))
-            out.append(Tube(_between(elbow, wrist, 0.88), _between(elbow, wrist, 0.97), width, normal, self.wrist_band, 1.04, self.cuff, round_a=False, round_b=False))
+            out.append(
+                Tube(
+                    _between(elbow, wrist, 0.88),
+                    _between(elbow, wrist, 0.97),
+                    width,
+                    normal,
+                    self.wrist_band,
+                    1.04,
+                    self.cuff,
+                    round_a=False,
+                    round_b=False,
+                )
+            )
         else:
             out.append(Tube(shoulder, elbow, ux, uz, self.upper, 1.0, self.skin))
             out.append(Tube(elbow, wrist, width, normal, self.fore, 1.0, self.skin))
             if look.top == "tee":
-                out.append(Tube(shoulder, _between(shoulder, elbow, 0.58), ux, uz, self.sleeve_short, 1.0, self.sleeve, round_b=False))
-        knuckles = along(wrist, (fore, 0.070 * s))
-        out.append(Tube(along(wrist, (fore, -0.005)), knuckles, width, normal, self.palm, 0.52, self.skin, ink=0.7))
+                out.append(
+                    Tube(
+                        shoulder,
+                        _between(shoulder, elbow, 0.58),
+                        ux,
+                        uz,
+                        self.sleeve_short,
+                        1.0,
+                        self.sleeve,
+                        round_b=False,
+                    )
+                )
+        hand = j[f"{word}_hand"]
+        knuckles = along(wrist, (hand, 0.070 * s))
+        out.append(Tube(along(wrist, (hand, -0.005)), knuckles, width, normal, self.palm, 0.52, self.skin, ink=0.7))
         curl = 0.028 * s
-        tips = along(knuckles, (fore, 0.062 * s), (normal, curl * side))
+        tips = along(knuckles, (hand, 0.062 * s), (normal, curl * side))
         fz = _unit(_cross(width, _minus(tips, knuckles)))
         out.append(Tube(knuckles, tips, width, fz, self.fingers, 0.46, self.skin, ink=0.7))
-        base = along(wrist, (fore, 0.022 * s), (width, 0.024 * s))
-        out.append(Tube(base, along(base, (fore, 0.046 * s), (width, 0.024 * s), (normal, 0.012 * side)), width, normal, self.thumb, 1.0, self.skin, ink=0.7))
+        base = along(wrist, (hand, 0.022 * s), (width, 0.024 * s))
+        out.append(
+            Tube(
+                base,
+                along(base, (hand, 0.046 * s), (width, 0.024 * s), (normal, 0.012 * side)),
+                width,
+                normal,
+                self.thumb,
+                1.0,
+                self.skin,
+                ink=0.7,
+            )
+        )
 
     def _skirt(self, j: Joints, out: list[Solid]) -> None:
         s = self.build.scale

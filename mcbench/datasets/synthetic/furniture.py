@@ -24,7 +24,9 @@ Y: Vector = (0.0, 1.0, 0.0)
 Z: Vector = (0.0, 0.0, 1.0)
 
 
-def furnish(places: tuple[Place, ...], theme: Theme, angle: float, depth: float, corner: float, random: Random) -> list[Solid]:
+def furnish(
+    places: tuple[Place, ...], theme: Theme, angle: float, depth: float, corner: float, random: Random
+) -> list[Solid]:
     """The solids of all that stands by the first wall."""
     s, c = float(sine(angle)), float(cosine(angle))
     out: list[Solid] = []
@@ -44,11 +46,17 @@ def _shaded(colour: Colour, factor: float) -> tuple[float, float, float]:
     return min(255.0, colour[0] * factor), min(255.0, colour[1] * factor), min(255.0, colour[2] * factor)
 
 
-def _column(foot: Vector, low: float, high: float, paint_of: Colour | tuple[float, float, float], *radii: tuple[float, float]) -> Tube:
-    return Tube(along(foot, (Y, low)), along(foot, (Y, high)), X, Z, profile(*radii), 1.0, plain(paint_of), False, False)
+def _column(
+    foot: Vector, low: float, high: float, paint_of: Colour | tuple[float, float, float], *radii: tuple[float, float]
+) -> Tube:
+    return Tube(
+        along(foot, (Y, low)), along(foot, (Y, high)), X, Z, profile(*radii), 1.0, plain(paint_of), False, False
+    )
 
 
-def _plant(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]) -> None:
+def _plant(
+    foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]
+) -> None:
     pot = ARTS[place.art][1]
     out.append(_column(foot, 0.0, 0.30, pot, (0, 0.095), (0.8, 0.135), (1, 0.14)))
     out.append(_column(foot, 0.25, 0.31, _shaded(pot, 0.88), (0, 0.148), (1, 0.150)))
@@ -69,7 +77,9 @@ def _plant(foot: Vector, right: Vector, front: Vector, place: Place, theme: Them
         out.append(Tube(tip, end, X, Z, leaf, 0.5, plain(greens[i % 4])))
 
 
-def _lamp(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]) -> None:
+def _lamp(
+    foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]
+) -> None:
     metal = (84, 78, 80)
     out.append(Ellipsoid(along(foot, (Y, 0.015)), X, Y, Z, (0.15, 0.02, 0.15), plain(metal)))
     out.append(_column(foot, 0.0, 1.45, metal, (0, 0.012), (1, 0.012)))
@@ -78,11 +88,15 @@ def _lamp(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme
     out.append(_column(foot, 1.35, 1.375, theme.wood, (0, 0.203), (1, 0.203)))
 
 
-def _sofa(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]) -> None:
+def _sofa(
+    foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]
+) -> None:
     cloth: Colour = ARTS[place.art][2]
     half = 0.62
 
-    def beam(low: float, forward: float, radius: float, flat: float, colour: tuple[float, float, float], wide: float) -> None:
+    def beam(
+        low: float, forward: float, radius: float, flat: float, colour: tuple[float, float, float], wide: float
+    ) -> None:
         a = along(foot, (Y, low), (front, forward), (right, -wide))
         b = along(foot, (Y, low), (front, forward), (right, wide))
         out.append(Tube(a, b, Y, front, profile((0, radius), (1, radius)), flat, plain(colour)))
@@ -98,22 +112,42 @@ def _sofa(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme
         b = along(foot, (Y, 0.43), (front, 0.10), (right, (side + 0.43) * half))
         out.append(Tube(a, b, Y, front, profile((0, 0.085), (1, 0.085)), 2.4, plain(_shaded(cloth, 1.06))))
         arm = along(foot, (Y, 0.52), (right, side * 2.0 * half))
-        out.append(Tube(along(arm, (front, -0.12)), along(arm, (front, 0.30)), right, Y, profile((0, 0.085), (1, 0.085)), 1.2, plain(cloth)))
+        out.append(
+            Tube(
+                along(arm, (front, -0.12)),
+                along(arm, (front, 0.30)),
+                right,
+                Y,
+                profile((0, 0.085), (1, 0.085)),
+                1.2,
+                plain(cloth),
+            )
+        )
     pillow = along(foot, (Y, 0.60), (front, 0.10), (right, -0.32 * half))
     out.append(Ellipsoid(pillow, right, Y, front, (0.17, 0.15, 0.08), plain(ARTS[place.art][1])))
 
 
-def _speaker(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]) -> None:
+def _speaker(
+    foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]
+) -> None:
     body = (64, 60, 66)
-    out.append(Tube(foot, along(foot, (Y, 0.92)), right, front, profile((0, 0.17), (1, 0.17)), 0.8, plain(body), False, False))
+    out.append(
+        Tube(foot, along(foot, (Y, 0.92)), right, front, profile((0, 0.17), (1, 0.17)), 0.8, plain(body), False, False)
+    )
     out.append(Ellipsoid(along(foot, (Y, 0.92)), right, Y, front, (0.17, 0.02, 0.136), plain((84, 80, 86))))
     for high, r in ((0.28, 0.115), (0.56, 0.085), (0.76, 0.045)):
         middle = along(foot, (Y, high), (front, 0.115))
         out.append(Ellipsoid(middle, right, Y, front, (r, r, 0.035), plain((38, 36, 40))))
-        out.append(Ellipsoid(along(middle, (front, 0.020)), right, Y, front, (r * 0.62, r * 0.62, 0.028), plain(ARTS[place.art][1])))
+        out.append(
+            Ellipsoid(
+                along(middle, (front, 0.020)), right, Y, front, (r * 0.62, r * 0.62, 0.028), plain(ARTS[place.art][1])
+            )
+        )
 
 
-def _stool(foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]) -> None:
+def _stool(
+    foot: Vector, right: Vector, front: Vector, place: Place, theme: Theme, random: Random, out: list[Solid]
+) -> None:
     for side, forward in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)):
         low = along(foot, (right, side * 0.17), (front, forward * 0.15))
         high = along(foot, (right, side * 0.10), (front, forward * 0.09), (Y, 0.46))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from mcbench.datasets.synthetic.body import Build
 from mcbench.datasets.synthetic.raster import PROFILE, Cut, Ellipsoid, Floats, Paint, Tube
@@ -54,14 +55,20 @@ def profile(*points: tuple[float, float]) -> Floats:
     return np.array(out, np.float32)
 
 
-def _rgb(colour: Colour | tuple[float, float, float]) -> Floats:
+def _rgb(colour: Colour | tuple[float, float, float]) -> npt.NDArray[np.float32]:
     return np.array(colour, np.float32)
 
 
 def _face(look: Look) -> Paint:
     skin, lips = _rgb(look.skin), _rgb(look.lips)
     dark = look.skin[0] < 180
-    blush = _rgb((min(255, look.skin[0] * 1.02), look.skin[1] * (0.80 if dark else 0.72), look.skin[2] * (0.76 if dark else 0.72)))
+    blush = _rgb(
+        (
+            min(255, look.skin[0] * 1.02),
+            look.skin[1] * (0.80 if dark else 0.72),
+            look.skin[2] * (0.76 if dark else 0.72),
+        )
+    )
     brow = _rgb((look.hair[0] * 0.72, look.hair[1] * 0.68, look.hair[2] * 0.66))
     beard = _rgb(tuple(0.72 * h + 0.28 * s for h, s in zip(look.hair, look.skin, strict=True)))  # type: ignore[arg-type]
     white, iris, ink, mouth, teeth = (
@@ -75,11 +82,11 @@ def _face(look: Look) -> Paint:
         if not index.size:
             return rgb
         x, y = x[index], y[index]
-        face = rgb[index]
+        face: Floats = rgb[index]
 
         def lay(colour: Floats, cover: Floats) -> None:
             nonlocal face
-            cover = np.clip(cover, 0.0, 1.0)[:, None]
+            cover = np.minimum(np.maximum(cover, 0.0), 1.0)[:, None]
             face = face + (colour - face) * cover
 
         wide = np.abs(x)
@@ -108,7 +115,15 @@ def _face(look: Look) -> Paint:
         gx, gy = x - np.where(x > 0, np.float32(0.38), np.float32(-0.32)), y - 0.11
         glint = 0.034 - np.sqrt(gx * gx + gy * gy)
         lay(white, glint * scale + 0.4)
-        lay(brow, np.minimum(0.034 - np.abs(y - 0.315 + 0.55 * (wide - 0.36) * (wide - 0.36) + 0.06 * (wide - 0.36)), 0.19 - np.abs(ex)) * scale + 0.5)
+        lay(
+            brow,
+            np.minimum(
+                0.034 - np.abs(y - 0.315 + 0.55 * (wide - 0.36) * (wide - 0.36) + 0.06 * (wide - 0.36)),
+                0.19 - np.abs(ex),
+            )
+            * scale
+            + 0.5,
+        )
         if look.face == "glasses":
             ring = 0.030 - np.abs(np.sqrt(ex * ex + ey * ey * 1.15) - 0.25)
             bridge = np.minimum(0.026 - np.abs(y - 0.10), 0.13 - wide)
@@ -128,24 +143,39 @@ def _strands(colour: Colour) -> Paint:
         fine = x * 5.0 + z * 3.0 + y * 0.8
         strand = np.abs(fine - np.floor(fine) - 0.5) * 2.0
         shine = np.clip(1.0 - np.abs(y - 0.52) * 5.0, 0.0, 1.0)
-        return base + (np.clip(strand * 0.28 + shine * 0.55, 0.0, 1.0))[:, None] * (light - base)
+        return np.asarray(base + np.clip(strand * 0.28 + shine * 0.55, 0.0, 1.0)[:, None] * (light - base))
 
     return paint
 
 
+_BOTTOM = {"bob": -0.92, "long": -0.90, "mop": -1.20, "pigtails": -0.56}
+"""How far down hair grows, where it is not cropped."""
+
+
+def _trim(style: str, size: float) -> Cut:
+    bottom = _BOTTOM.get(style, -0.40)
+
+    def cut(x: Floats, y: Floats, z: Floats, scale: float) -> Floats:
+        return (y - bottom) * (size * scale)
+
+    return cut
+
+
 def _shell_cut(style: str, size: float) -> Cut:
     """Where hair grows, on its shell's unit sphere."""
-    line = {"short": 0.46, "quiff": 0.52, "afro": 0.02, "bob": 0.44, "long": 0.46}.get(style, 0.46)
-    bottom = {"bob": -0.92, "long": -0.90, "afro": -0.62, "pigtails": -0.56}.get(style, -0.40)
-    ears = {"bob": 0.34, "long": 0.30, "afro": 0.42}.get(style, 0.20)
-    fringe = {"bob": -0.10, "long": 0.34, "pigtails": 0.30, "quiff": 0.10, "afro": 0.06}.get(style, 0.22)
+    line = {"short": 0.46, "quiff": 0.52, "mop": 0.00, "bob": 0.44, "long": 0.46}.get(style, 0.46)
+    bottom = _BOTTOM.get(style, -0.40)
+    ears = {"bob": 0.52, "long": 0.46, "mop": 0.56}.get(style, 0.20)
+    fringe = {"bob": -0.10, "long": 0.34, "pigtails": 0.30, "quiff": 0.10, "mop": 0.16}.get(style, 0.22)
 
     def cut(x: Floats, y: Floats, z: Floats, scale: float) -> Floats:
         # A parted fringe: the hairline falls to the sides of a parting off the middle.
         part = np.abs(x - 0.22)
         front = y - (line + 0.10 - fringe * part)
         side = ears - z + np.where(y > 0, 0.62, 0.25) * y
-        return np.minimum(np.maximum(front, side), y - bottom - np.maximum(0.34 * z, -0.06 * z) - (0.0 if style in ("bob", "long", "afro") else 0.22 * np.abs(x))) * (size * scale)
+        corner = 0.0 if style in ("bob", "long", "mop") else 0.22
+        nape = y - bottom - np.maximum(0.34 * z, -0.06 * z) - corner * np.abs(x)
+        return np.asarray(np.minimum(np.maximum(front, side), nape) * (size * scale))
 
     return cut
 
@@ -158,7 +188,8 @@ class Head:
         self.face, self.hair = _face(look), _strands(look.hair)
         self.skin = plain(look.skin)
         self.nose = plain(tuple(c * f for c, f in zip(look.skin, (0.985, 0.93, 0.92), strict=True)))  # type: ignore[arg-type]
-        self.cut = _shell_cut(look.style, build.head[1])
+        self.cut, self.trim = _shell_cut(look.style, build.head[1]), _trim(look.style, build.head[1])
+        self.depth = plain((look.hair[0] * 0.8, look.hair[1] * 0.78, look.hair[2] * 0.8))
         cloth = look.outfit.accent if look.style == "cap" else look.outfit.top
         self.hat, self.band = plain(cloth), plain(tuple(c * 0.8 for c in cloth))  # type: ignore[arg-type]
         self.tail = profile((0, 0.020), (0.25, 0.040), (0.7, 0.034), (1, 0.010))
@@ -171,27 +202,38 @@ class Head:
         style, lag = self.look.style, j["head_lag"]
         out: list[Tube | Ellipsoid] = [Ellipsoid(centre, x, y, z, self.radii, self.face, egg=0.17)]
         out.append(
-            Ellipsoid(along(centre, (y, -0.20 * ry), (z, 0.97 * rz)), x, y, z, (0.0155, 0.024, 0.019), self.nose, ink=0.25)
+            Ellipsoid(
+                along(centre, (y, -0.20 * ry), (z, 0.97 * rz)), x, y, z, (0.0155, 0.024, 0.019), self.nose, ink=0.25
+            )
         )
         for side in (1.0, -1.0):
             ear = along(centre, (x, side * 0.97 * rx), (y, -0.06 * ry), (z, -0.10 * rz))
-            if style not in ("bob", "long", "afro"):
+            if style not in ("bob", "long", "mop"):
                 out.append(Ellipsoid(ear, x, y, z, (0.014, 0.030, 0.020), self.skin, ink=0.6))
         shell = along(centre, (y, 0.045 * ry), (z, -0.05 * rz))
         if style in ("cap", "beanie"):
             return out + self._hat(shell, j)
         if style == "bald":
             return out
-        grow = {"afro": 1.46, "bob": 1.26, "long": 1.17}.get(style, 1.09)
-        high = {"afro": 1.30, "bob": 1.13, "long": 1.09}.get(style, 1.08)
-        if style == "afro":
-            shell = along(shell, (y, 0.24 * ry), (z, -0.24 * rz))
+        grow = {"mop": 1.48, "bob": 1.26, "long": 1.17}.get(style, 1.09)
+        high = {"mop": 1.16, "bob": 1.13, "long": 1.09}.get(style, 1.08)
+        if style == "mop":
+            shell = along(shell, (y, 0.36 * ry), (z, -0.22 * rz))
         out.append(Ellipsoid(shell, x, y, z, (rx * grow, ry * high, rz * grow), self.hair, self.cut, ink=0.7))
+        if grow > 1.1:
+            # What is seen between the face and wide hair is the hair behind the head.
+            inner = along(shell, (z, -0.26 * rz))
+            size = (rx * grow * 0.93, ry * high * 0.95, rz * grow * 0.66)
+            out.append(Ellipsoid(inner, x, y, z, size, self.depth, self.trim, ink=0.0))
         if style == "quiff":
             tuft = along(centre, (y, 0.80 * ry), (z, 0.30 * rz), (x, -0.06 * rx))
             out.append(Ellipsoid(tuft, x, y, z, (rx * 0.92, ry * 0.42, rz * 0.80), self.hair, ink=0.5))
         elif style == "bun":
-            out.append(Ellipsoid(along(centre, (y, 0.98 * ry), (z, -0.62 * rz)), x, y, z, (0.050, 0.048, 0.050), self.hair, ink=0.7))
+            out.append(
+                Ellipsoid(
+                    along(centre, (y, 0.98 * ry), (z, -0.62 * rz)), x, y, z, (0.050, 0.048, 0.050), self.hair, ink=0.7
+                )
+            )
         elif style == "ponytail":
             root = along(centre, (y, 0.40 * ry), (z, -1.05 * rz))
             tip = along(root, (z, -0.075), ((0.0, -1.0, 0.0), 0.22), (lag, 0.9))

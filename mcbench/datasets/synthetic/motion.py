@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.datasets.synthetic.arithmetic import Array, cosine, ease, mix, sine, unit
+from mcbench.datasets.synthetic.arithmetic import Array, cosine, dot, ease, mix, sine, unit
 from mcbench.datasets.synthetic.choreography import Script, Track
 from mcbench.datasets.synthetic.moves import POSE_SIZE, pose_of
 
@@ -81,14 +82,20 @@ def _poses(track: Track, beat: int, frames: int, phase: float) -> Array:
     index = np.minimum(np.floor(time).astype(np.int64), len(keys) - 1)
     # A key is reached after most of its beat and then held: dancers hit their poses.
     weight = ease((time - index) / 0.88)[:, None]
-    pose = mix(table[np.maximum(index - 1, 0)], table[index], weight)
+    before, after = table[np.maximum(index - 1, 0)], table[index]
+    pose = mix(before, after, weight)
+    swing = 4.0 * weight * (1.0 - weight)
     for i in range(0, 12, 3):
-        pose[:, i : i + 3] = unit(pose[:, i : i + 3])
+        # Nearly opposite directions would whip through their middle: such an arm sweeps out and to the front instead.
+        opposed = np.clip(0.4 - dot(unit(before[:, i : i + 3]), unit(after[:, i : i + 3])), 0.0, 1.4)
+        pose[:, i : i + 3] = unit(pose[:, i : i + 3] + np.array((0.30, 0.0, 0.36)) * (swing * opposed))
     assert pose.shape == (frames, POSE_SIZE)
     return pose
 
 
-def _feet(root: Array, yaw: Array, track: Track, beat: int, frames: int, hips: float, first: int) -> tuple[Array, Array, Array]:
+def _feet(
+    root: Array, yaw: Array, track: Track, beat: int, frames: int, hips: float, first: int
+) -> tuple[Array, Array, Array]:
     """Plants and lifts the feet so that a foot on the floor never slides.
 
     Each beat lifts one foot, in turn; in fast turns and travels both, half a beat each. The foot goes to where it will
@@ -113,7 +120,7 @@ def _feet(root: Array, yaw: Array, track: Track, beat: int, frames: int, hips: f
         dx, dz = root[ahead, 0] - root[start, 0], root[ahead, 1] - root[start, 1]
         fast = abs(yaw[ahead] - yaw[start]) > 0.11 or dx * dx + dz * dz > 0.06
         cuts = [start, start + beat // 2, stop] if fast else [start, stop]
-        for f0, f1 in zip(cuts, cuts[1:], strict=False):
+        for f0, f1 in pairwise(cuts):
             old = plants[lifted]
             new = home(f1 + (f1 - f0) // 2, lifted, move.stance)
             gx, gz, gyaw = new[0] - old[0], new[1] - old[1], new[2] - old[2]

@@ -130,10 +130,16 @@ class Move:
 
 MOVES: dict[str, Move] = {
     "groove": Move(
-        (Key("swing_front", "swing_back", (4, 4, -10), (2, -6, 6), (0, -4, 8), 0.03),), bounce=0.045, step=0.09, tap=0.05
+        (Key("swing_front", "swing_back", (4, 4, -10), (2, -6, 6), (0, -4, 8), 0.03),),
+        bounce=0.045,
+        step=0.09,
+        tap=0.05,
     ),
     "step_clap": Move(
-        (Key("clap_open", "clap_open", (2, 5, 6), (0, 4, 4), (0, -3, 6), 0.04), Key("clap", "clap", (6, -2, 0), (6, 0, 0))),
+        (
+            Key("clap_open", "clap_open", (2, 5, 6), (0, 4, 4), (0, -3, 6), 0.04),
+            Key("clap", "clap", (6, -2, 0), (6, 0, 0)),
+        ),
         step=0.13,
         tap=0.06,
     ),
@@ -147,7 +153,9 @@ MOVES: dict[str, Move] = {
         ),
         stance=0.10,
     ),
-    "shimmy": Move((Key("side_low", "snap", (4, 8, 14), (0, -10, -8), (0, -8, -10), 0.05, 0.03),), bounce=0.05, stance=0.06),
+    "shimmy": Move(
+        (Key("side_low", "snap", (4, 8, 14), (0, -10, -8), (0, -8, -10), 0.05, 0.03),), bounce=0.05, stance=0.06
+    ),
     "robot": Move(
         (Key("goal", "robot_down", (0, 0, 14), (0, 0, -18)), Key("robot_down", "goal", (0, 4, 14), (0, 8, 20))),
         bounce=0.02,
@@ -174,7 +182,10 @@ MOVES: dict[str, Move] = {
         stance=0.10,
     ),
     "roll_arms": Move(
-        (Key("roll_high", "roll_low", (8, 5, 0), (0, 6, 8), (0, -5, 8), 0.05, 0.06),), bounce=0.05, step=0.08, stance=0.06
+        (Key("roll_high", "roll_low", (8, 5, 0), (0, 6, 8), (0, -5, 8), 0.05, 0.06),),
+        bounce=0.05,
+        step=0.08,
+        stance=0.06,
     ),
     "star": Move(
         (
@@ -186,7 +197,10 @@ MOVES: dict[str, Move] = {
         bounce=0.02,
     ),
     "kicks": Move(
-        (Key("side", "side", (-3, 5, 5), (-4, 4, 0), (-4, -3, 0), 0.05, 0.0),), bounce=0.02, kick=(0.05, 0.42, 0.52), stance=0.0
+        (Key("side", "side", (-3, 5, 5), (-4, 4, 0), (-4, -3, 0), 0.05, 0.0),),
+        bounce=0.02,
+        kick=(0.05, 0.42, 0.52),
+        stance=0.0,
     ),
     "side_kicks": Move(
         (Key("side_low", "up_wide", (0, 10, 0), (-2, 4, 10), (0, 6, 0), 0.06, 0.0),),
@@ -195,7 +209,10 @@ MOVES: dict[str, Move] = {
         stance=0.0,
     ),
     "knees": Move(
-        (Key("pump", "swing_front", (8, 0, 12), (2, 0, -8), (0, 4, -8), 0.02, 0.03),), bounce=0.05, kick=(0.0, 0.34, 0.12), stance=0.02
+        (Key("pump", "swing_front", (8, 0, 12), (2, 0, -8), (0, 4, -8), 0.02, 0.03),),
+        bounce=0.05,
+        kick=(0.0, 0.34, 0.12),
+        stance=0.02,
     ),
     "wave_hello": Move(
         (
@@ -214,12 +231,18 @@ MOVES: dict[str, Move] = {
         bounce=0.02,
     ),
     "hips": Move(
-        (Key("hip", "hip", (0, -7, -8), (2, 6, 8), (0, 10, 14), -0.07, 0.03), Key("hip", "behind_head", (0, 8, 8), (0, -6, -8), (0, -10, -14), 0.07, 0.05)),
+        (
+            Key("hip", "hip", (0, -7, -8), (2, 6, 8), (0, 10, 14), -0.07, 0.03),
+            Key("hip", "behind_head", (0, 8, 8), (0, -6, -8), (0, -10, -14), 0.07, 0.05),
+        ),
         stance=0.09,
         bounce=0.04,
     ),
     "heart": Move(
-        (Key("heart", "heart", (-2, 6, 0), (0, 8, 0), (0, -5, 0), 0.05), Key("heart", "heart", (-2, -6, 0), (0, -8, 0), (0, 5, 0), -0.05)),
+        (
+            Key("heart", "heart", (-2, 6, 0), (0, 8, 0), (0, -5, 0), 0.05),
+            Key("heart", "heart", (-2, -6, 0), (0, -8, 0), (0, 5, 0), -0.05),
+        ),
         mirror=False,
         stance=0.07,
     ),
@@ -232,11 +255,17 @@ MOVES: dict[str, Move] = {
         bounce=0.02,
     ),
     "strong": Move(
-        (Key("flex", "hip", (-4, -6, 8), (0, 4, 26), (0, 4, 0), -0.04, 0.03), Key("flex", "flex", (-6, 0, 0), (-4, 0, 0), (0, 0, 0), 0.0, 0.05)),
+        (
+            Key("flex", "hip", (-4, -6, 8), (0, 4, 26), (0, 4, 0), -0.04, 0.03),
+            Key("flex", "flex", (-6, 0, 0), (-4, 0, 0), (0, 0, 0), 0.0, 0.05),
+        ),
         stance=0.12,
     ),
     "crowd": Move(
-        (Key("clap_high", "clap_high", (-3, 5, 4), (-12, 4, 0), (0, -4, 0), 0.04), Key("up_wide", "up_wide", (-5, -5, -4), (-14, -4, 0), (0, 4, 0), -0.04)),
+        (
+            Key("clap_high", "clap_high", (-3, 5, 4), (-12, 4, 0), (0, -4, 0), 0.04),
+            Key("up_wide", "up_wide", (-5, -5, -4), (-14, -4, 0), (0, 4, 0), -0.04),
+        ),
         mirror=False,
         bounce=0.05,
         tap=0.05,
@@ -246,11 +275,45 @@ MOVES: dict[str, Move] = {
 # What a travelling or paired figure does is not one of the moves that a soloist picks.
 GESTURES: dict[str, Move] = {
     "walk": Move((Key("swing_front", "swing_back", (5, 2, -8), (0, 0, 4), (0, -2, 6)),), bounce=0.02),
-    "strut": Move((Key("loose", "snap", (0, 5, -8), (-3, -4, 6), (0, -5, 8), 0.02), Key("clap", "clap", (4, 0, 0), (2, 0, 0))), bounce=0.03),
-    "twirl": Move((Key("second", "second", (-2, 3, 0), (-4, 0, 10)), Key("fifth", "fifth", (-4, 0, 0), (-8, 0, 10)),), bounce=0.0),
-    "twirl_low": Move((Key("first", "side", (0, 4, -6), (0, 0, 12)), Key("side", "first", (0, -4, 6), (0, 0, 12)),), mirror=False, bounce=0.01),
+    "strut": Move(
+        (Key("loose", "snap", (0, 5, -8), (-3, -4, 6), (0, -5, 8), 0.02), Key("clap", "clap", (4, 0, 0), (2, 0, 0))),
+        bounce=0.03,
+    ),
+    "twirl": Move(
+        (
+            Key("second", "second", (-2, 3, 0), (-4, 0, 10)),
+            Key("fifth", "fifth", (-4, 0, 0), (-8, 0, 10)),
+        ),
+        bounce=0.0,
+    ),
+    "twirl_low": Move(
+        (
+            Key("first", "side", (0, 4, -6), (0, 0, 12)),
+            Key("side", "first", (0, -4, 6), (0, 0, 12)),
+        ),
+        mirror=False,
+        bounce=0.01,
+    ),
     "open_arms": Move((Key("embrace", "embrace", (-3, 0, 0), (-4, 4, 0)),), mirror=False, bounce=0.01),
-    "embrace": Move((Key("embrace", "embrace", (5, 3, 0), (6, 9, 10), drop=0.03), Key("embrace", "embrace", (5, -1, 0), (6, 7, 10), drop=0.02)), mirror=False, bounce=0.008),
-    "swing": Move((Key("reach_low", "reach_low", (-5, 3, 0), (-3, 5, 0)), Key("reach_low", "reach_low", (-5, -3, 0), (-3, -5, 0))), bounce=0.025),
-    "shoulders": Move((Key("side", "side", (-2, 4, 0), (0, 4, 0), (0, -4, 0), 0.03),), bounce=0.03, kick=(0.02, 0.26, 0.40), stance=0.0),
-}  # fmt: skip
+    "embrace": Move(
+        (
+            Key("embrace", "embrace", (5, 3, 0), (6, 9, 10), drop=0.03),
+            Key("embrace", "embrace", (5, -1, 0), (6, 7, 10), drop=0.02),
+        ),
+        mirror=False,
+        bounce=0.008,
+    ),
+    "swing": Move(
+        (
+            Key("reach_low", "reach_low", (-5, 3, 0), (-3, 5, 0)),
+            Key("reach_low", "reach_low", (-5, -3, 0), (-3, -5, 0)),
+        ),
+        bounce=0.025,
+    ),
+    "shoulders": Move(
+        (Key("side", "side", (-2, 4, 0), (0, 4, 0), (0, -4, 0), 0.03),),
+        bounce=0.03,
+        kick=(0.02, 0.26, 0.40),
+        stance=0.0,
+    ),
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,9 @@ from mcbench.datasets.synthetic.camera import Affine, Camera
 
 __all__ = ["Canvas", "Ellipsoid", "Floats", "Paint", "Tube", "View", "draw"]
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
+"""Drawing is float32 throughout; tables and set-up may be float64."""
+Ints = npt.NDArray[np.intp]
 Vector = tuple[float, float, float]
 Paint = Callable[[Floats, Floats, Floats, float], Floats]
 """Colour of surface points: (left-right, up-down, back-front, pixels per unit) to (n, 3) or (3,), 0-255.
@@ -45,7 +48,6 @@ class Tube:
     round_a: bool = True
     round_b: bool = True
     ink: float = 1.0
-    cut: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,10 @@ class Ellipsoid:
     cut: Cut | None = None
     egg: float = 0.0
     ink: float = 1.0
-    glow: float = 0.0
 
 
 class Canvas:
-    """Colour (H, W, 3) float32 0-255, depth (H, W) float32 metres, owner (H, W) uint8: 0 the room, k + 1 character k."""
+    """Colour (H, W, 3) float32 0-255, depth (H, W) float32 metres, owner (H, W) uint8: 0 room, k + 1 character k."""
 
     def __init__(self, colour: Floats, depth: Floats, owner: npt.NDArray[np.uint8]) -> None:
         self.height, self.width = depth.shape
@@ -78,7 +79,7 @@ class View:
     """A camera made ready for drawing: plain floats, with the light in the camera's frame."""
 
     def __init__(self, camera: Camera, light: Vector, shade: Vector, lit: Vector) -> None:
-        """Args: light: towards the light, in picture coordinates (right, up, to the viewer); shade, lit: its colours."""
+        """Args: light: towards the light, in picture coordinates (right, up, to the viewer); shade, lit: colours."""
         self._aim(camera)
         self.light = light
         self.shade = np.array(shade, np.float32)
@@ -91,7 +92,7 @@ class View:
         self.up, self.back = camera.basis
         a, _, _, d, _, _ = camera.warp
         self.zoom = float(np.sqrt(a * a + d * d))
-        self.cos, self.sin = a / self.zoom, d / self.zoom
+        self.roll = (a / self.zoom, d / self.zoom)
 
     def shaken(self, warp: Affine) -> View:
         """The same view through a camera with another picture warp."""
@@ -118,7 +119,8 @@ class View:
         """A world direction in picture coordinates: right, down, towards the viewer."""
         right, down = d[0], -(d[1] * self.up[1] + d[2] * self.up[2])
         toward = d[1] * self.back[1] + d[2] * self.back[2]
-        return self.cos * right - self.sin * down, self.sin * right + self.cos * down, toward
+        c, s = self.roll
+        return c * right - s * down, s * right + c * down, toward
 
 
 def draw(canvas: Canvas, view: View, solid: Tube | Ellipsoid, owner: int) -> None:
@@ -173,13 +175,15 @@ def _draw_tube(canvas: Canvas, view: View, tube: Tube, owner: int) -> None:
     dx, dy = xs - u0, (ys - v0)[:, None]
     along = dx * eu + dy * ev
     across = dx * gu + dy * gv
-    t = np.clip(along * (1.0 / size), 0.0, 1.0)
+    t = _unit_clip(along * (1.0 / size))
     sample = (t * (PROFILE - 1) + 0.5).astype(np.int32)
     width = (radius * wide)[sample]
     beyond = along - t * size
-    if not (tube.round_a and tube.round_b):
-        # A flat end is an ellipse seen at a slant: it may reach beyond the axis by the bulge of its front.
-        beyond = np.where(beyond < 0, beyond if tube.round_a else 0.0, beyond if tube.round_b else 0.0)
+    # A flat end is an ellipse seen at a slant: it may reach beyond the axis by the bulge of its front.
+    if not tube.round_a:
+        beyond = np.maximum(beyond, 0.0)
+    if not tube.round_b:
+        beyond = np.minimum(beyond, 0.0)
     away = np.sqrt(across * across + beyond * beyond)
     inside = width - away
     if not tube.round_a and not tube.round_b:
@@ -190,36 +194,32 @@ def _draw_tube(canvas: Canvas, view: View, tube: Tube, owner: int) -> None:
     index = np.flatnonzero(inside > -4 * view.pen)
     if not index.size:
         return
-    inside, width = inside.reshape(-1)[index], width.reshape(-1)[index]
-    along, across = along.reshape(-1)[index], across.reshape(-1)[index]
-    beyond = beyond.reshape(-1)[index]
+    inside, width, along, across, beyond = (a.ravel().take(index) for a in (inside, width, along, across, beyond))
     over = 1.0 / np.maximum(width, 0.05)
-    n = np.clip(across * over, -1.0, 1.0)
+    n = np.minimum(np.maximum(across * over, -1.0), 1.0)
     b = beyond * over
     m = np.sqrt(np.maximum(1.0 - n * n - b * b, 0.0))
     metres = width * (1.0 / (scale * wide))
-    shift = (n * lean + m * bulge) * (metres * scale)
-    place = along - shift
-    t = np.clip(place * (1.0 / size), 0.0, 1.0)
+    place = along - (n * lean + m * bulge) * (metres * scale)
+    t = _unit_clip(place * (1.0 / size))
     if not tube.round_a:
         inside = np.minimum(inside, place)
     if not tube.round_b:
         inside = np.minimum(inside, size - place)
     depth = d0 + (d1 - d0) * t - (n * side + m * face) * metres
+    stamp = _Stamp(canvas, view, _spread(index, left, top, xs.size, canvas.width), inside, depth, owner)
+    if stamp.keep is None:
+        return
+    n, m, b, t = (a.take(stamp.keep) for a in (n, m, b, t))
     c = n * p - (m * q) * nearer
     f = n * q + (m * p) * nearer
-    if tube.cut is not None:
-        inside = np.minimum(inside, tube.cut(c, t, f, scale))
     lr, lu, lt = view.light
     lx, lz = xr * lr - xd * lu + xt * lt, zr * lr - zd * lu + zt * lt
     # Normal of the ellipse: (c / 1, f / flat); the caps also face along the axis.
     light = (c * (flat * lx) + f * lz) / np.sqrt(c * c * (flat * flat) + f * f + 1e-6)
     axis = b * (eu * lr - ev * lu)
     edge = 1.0 - np.minimum(np.abs(b) * 3.0, 1.0)
-    row = index // xs.size
-    flat_index = (row + top) * canvas.width + (index - row * xs.size + left)
-    colour = tube.paint(c, t, f, scale)
-    _blend(canvas, view, flat_index, inside, depth, light + axis, colour, edge * tube.ink, owner, 0.0)
+    stamp.paint(light + axis, tube.paint(c, t, f, scale), edge * tube.ink)
 
 
 def _draw_ellipsoid(canvas: Canvas, view: View, solid: Ellipsoid, owner: int) -> None:
@@ -252,56 +252,72 @@ def _draw_ellipsoid(canvas: Canvas, view: View, solid: Ellipsoid, owner: int) ->
     index = np.flatnonzero(inside > -4 * view.pen)
     if not index.size:
         return
-    inside = inside.reshape(-1)[index]
-    form, half = form.reshape(-1)[index], half.reshape(-1)[index]
+    inside, form, half = (a.ravel().take(index) for a in (inside, form, half))
     rise = np.sqrt(np.maximum(1.0 - form, 0.0) * (1.0 / aa)) - half
     shrink = 1.0 / np.sqrt(np.maximum(form, 1.0))
-    x, y, z = ((a.reshape(-1)[index] + rise * b) * shrink for a, b in zip(q0, q1, strict=True))
+    x, y, z = ((a.ravel().take(index) + rise * b) * shrink for a, b in zip(q0, q1, strict=True))
     if solid.cut is not None:
         inside = np.minimum(inside, solid.cut(x, y, z, scale))
+    stamp = _Stamp(canvas, view, _spread(index, left, top, xs.size, canvas.width), inside, d - rise, owner)
+    if stamp.keep is None:
+        return
+    x, y, z = (a.take(stamp.keep) for a in (x, y, z))
     lr, lu, lt = view.light
     lights = [(r * lr - w * lu + t * lt) * o for (r, w, t), o in zip(axes, over, strict=True)]
-    norm2 = (x * over[0]) * (x * over[0]) + (y * over[1]) * (y * over[1]) + (z * over[2]) * (z * over[2])
-    light = (x * lights[0] + y * lights[1] + z * lights[2]) / np.sqrt(norm2 + 1e-6)
-    row = index // xs.size
-    flat_index = (row + top) * canvas.width + (index - row * xs.size + left)
-    colour = solid.paint(x, y, z, scale * solid.radii[1])
-    _blend(canvas, view, flat_index, inside, d - rise, light, colour, solid.ink, owner, solid.glow)
+    x1, y1, z1 = x * over[0], y * over[1], z * over[2]
+    light = (x * lights[0] + y * lights[1] + z * lights[2]) / np.sqrt(x1 * x1 + y1 * y1 + z1 * z1 + 1e-6)
+    stamp.paint(light, solid.paint(x, y, z, scale * solid.radii[1]), solid.ink)
 
 
-def _blend(
-    canvas: Canvas,
-    view: View,
-    index: npt.NDArray[np.int64],
-    inside: Floats,
-    depth: Floats,
-    light: Floats,
-    colour: Floats,
-    ink: Floats | float,
-    owner: int,
-    glow: float,
-) -> None:
-    """Lays shaded colour over the canvas, and a soft contact shadow on figures just behind the edge.
+def _unit_clip(a: Floats) -> Floats:
+    # Two ufuncs are several times as fast as np.clip on the few pixels of a limb.
+    return np.minimum(np.maximum(a, 0.0), 1.0)
 
-    `inside` is the signed distance to the outline in pixels, positive within.
-    """
-    behind = canvas.depth[index] - depth
-    cover = np.clip(inside + 0.5, 0.0, 1.0) * np.clip(behind * 140.0 + 0.6, 0.0, 1.0)
-    lit = np.clip(light * 0.62 + 0.5, 0.0, 1.0)
-    lit = lit * lit * (3.0 - 2.0 * lit)
-    if glow:
-        lit = np.maximum(lit, glow)
-    rgb = colour * (view.shade + lit[:, None] * view.gain)
-    if owner:
-        line = np.clip(1.35 - inside * (1.0 / view.pen), 0.0, 1.0) * (0.5 * ink)
-        rgb = rgb * (1.0 - line)[:, None]
-        owners = canvas.owner[index]
-        halo = np.clip(1.0 + inside * (0.25 / view.pen), 0.0, 1.0) * np.clip(behind * 14.0 - 0.4, 0.0, 0.34)
-        under = np.where(owners > 0, 1.0 - halo, 1.0) * (1.0 - cover)
-    else:
-        under = 1.0 - cover
-    canvas.colour[index] = canvas.colour[index] * under[:, None] + rgb * cover[:, None]
-    solid = cover >= 0.5
-    hit = index[solid]
-    canvas.depth[hit] = depth[solid]
-    canvas.owner[hit] = owner
+
+def _spread(index: Ints, left: int, top: int, wide: int, full: int) -> Ints:
+    """Places in a box to places in the whole picture."""
+    row = index // wide
+    return index + row * (full - wide) + (top * full + left)
+
+
+class _Stamp:
+    """The pixels of one solid that will be seen: which, how much of each, and what they do to those behind."""
+
+    def __init__(self, canvas: Canvas, view: View, index: Ints, inside: Floats, depth: Floats, owner: int) -> None:
+        """Args: index: of pixels; inside: their distance to the outline in pixels, positive within; depth: metres."""
+        behind = canvas.depth.take(index) - depth
+        cover = _unit_clip(inside + 0.5) * _unit_clip(behind * 140.0 + 0.6)
+        if owner:
+            # Figures just behind the edge get a soft contact shadow.
+            halo = _unit_clip(1.0 + inside * (0.25 / view.pen)) * np.minimum(np.maximum(behind * 14.0 - 0.4, 0.0), 0.34)
+            halo *= canvas.owner.take(index) > 0
+            keep = np.flatnonzero((cover > 0.0) | (halo > 0.0))
+        else:
+            keep = np.flatnonzero(cover)
+        self.keep: Ints | None = keep if keep.size else None
+        if self.keep is None:
+            return
+        self._canvas, self._view, self._owner = canvas, view, owner
+        self._index, self._cover, self._inside = index.take(keep), cover.take(keep), inside.take(keep)
+        self._depth = depth.take(keep)
+        self._under = 1.0 - self._cover
+        if owner:
+            self._under *= 1.0 - halo.take(keep)
+
+    def paint(self, light: Floats, colour: Floats, ink: Floats | float) -> None:
+        """Shades the kept pixels and lays them over the canvas."""
+        canvas, view = self._canvas, self._view
+        lit = _unit_clip(light * 0.62 + 0.5)
+        lit = lit * lit * (3.0 - 2.0 * lit)
+        gain = self._cover
+        if self._owner:
+            line = _unit_clip(1.35 - self._inside * (1.0 / view.pen)) * (0.5 * ink)
+            gain = gain * (1.0 - line)
+        rgb = colour * (view.shade + lit[:, None] * view.gain)
+        rgb *= gain[:, None]
+        rgb += canvas.colour.take(self._index, axis=0) * self._under[:, None]
+        canvas.colour[self._index] = rgb
+        solid = np.flatnonzero(self._cover >= 0.5)
+        hit = self._index.take(solid)
+        canvas.depth[hit] = self._depth.take(solid)
+        canvas.owner[hit] = self._owner

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.datasets.synthetic.arithmetic import Random, cosine, hash01, sine
+from mcbench.datasets.synthetic.arithmetic import Ints, Random, cosine, hash01, sine
 from mcbench.datasets.synthetic.camera import Camera
 from mcbench.datasets.synthetic.decor import Place, paint_decor, plan_decor
 from mcbench.datasets.synthetic.furniture import furnish
@@ -15,8 +15,6 @@ from mcbench.datasets.synthetic.raster import Canvas, Floats, View, draw
 from mcbench.datasets.synthetic.wardrobe import Colour
 
 __all__ = ["Backdrop", "Theme", "make_room", "paint_room"]
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,16 +31,22 @@ class Theme:
     wood: Colour
 
 
+def _theme(colours: str) -> Theme:
+    parts = [bytes.fromhex(word) for word in colours.split()]
+    wall, wall2, trim, floor, floor2, rug, rug2, wood = ((p[0], p[1], p[2]) for p in parts)
+    return Theme(wall, wall2, trim, floor, floor2, rug, rug2, wood)
+
+
 THEMES = (
-    Theme((238, 222, 196), (229, 208, 176), (250, 244, 232), (190, 142, 98), (168, 120, 80), (150, 74, 72), (228, 196, 150), (150, 104, 68)),
-    Theme((182, 208, 206), (166, 196, 194), (246, 246, 240), (206, 170, 130), (188, 150, 112), (64, 104, 120), (214, 226, 220), (196, 158, 112)),
-    Theme((222, 190, 186), (212, 174, 172), (252, 240, 236), (176, 130, 96), (156, 112, 82), (120, 80, 104), (240, 212, 200), (140, 92, 66)),
-    Theme((172, 186, 158), (158, 173, 144), (240, 238, 222), (156, 116, 84), (136, 98, 70), (206, 170, 98), (104, 116, 86), (118, 84, 60)),
-    Theme((96, 112, 140), (84, 100, 128), (222, 222, 226), (178, 146, 116), (160, 128, 100), (220, 150, 96), (72, 82, 108), (128, 92, 70)),
-    Theme((240, 214, 150), (232, 200, 130), (252, 246, 230), (166, 122, 90), (146, 104, 76), (84, 128, 128), (238, 232, 210), (160, 110, 72)),
-    Theme((206, 200, 222), (192, 186, 210), (248, 246, 250), (186, 150, 124), (168, 132, 108), (116, 98, 150), (228, 218, 236), (150, 112, 90)),
-    Theme((190, 110, 88), (174, 96, 78), (236, 224, 208), (148, 108, 80), (128, 92, 68), (56, 78, 92), (220, 190, 150), (110, 76, 56)),
-)  # fmt: skip
+    _theme("eedec4 e5d0b0 faf4e8 be8e62 a87850 964a48 e4c496 966844"),
+    _theme("b6d0ce a6c4c2 f6f6f0 ceaa82 bc9670 406878 d6e2dc c49e70"),
+    _theme("debeba d4aeac fcf0ec b08260 9c7052 785068 f0d4c8 8c5c42"),
+    _theme("acba9e 9ead90 f0eede 9c7454 886246 ceaa62 687456 76543c"),
+    _theme("60708c 546480 dedee2 b29274 a08064 dc9660 48526c 805c46"),
+    _theme("f0d696 e8c882 fcf6e6 a67a5a 92684c 548080 eee8d2 a06e48"),
+    _theme("cec8de c0bad2 f8f6fa ba967c a8846c 746296 e4daec 96705a"),
+    _theme("be6e58 ae604e ece0d0 946c50 805c44 384e5c dcbe96 6e4c38"),
+)
 
 WALLS = ("stripes", "dots", "brick", "panels", "diamonds", "plain", "waves")
 FLOORS = ("planks", "herringbone", "tiles", "hexed", "cross_planks")
@@ -84,9 +88,16 @@ def make_room(random: Random) -> RoomPlan:
     depth = random.uniform(1.75, 2.3)
     rug = None
     if random.chance(0.65):
-        rug = (random.uniform(-0.3, 0.3), random.uniform(-0.1, 0.3), random.uniform(1.2, 1.7), random.uniform(0.75, 1.05))
+        rug = (
+            random.uniform(-0.3, 0.3),
+            random.uniform(-0.1, 0.3),
+            random.uniform(1.2, 1.7),
+            random.uniform(0.75, 1.05),
+        )
     decor = plan_decor(random, corner, wall)
-    return RoomPlan(theme, wall, floor, angle, corner, depth, rug, random.below(1 << 20), decor, random.choice((-1.0, 1.0)))
+    return RoomPlan(
+        theme, wall, floor, angle, corner, depth, rug, random.below(1 << 20), decor, random.choice((-1.0, 1.0))
+    )
 
 
 def _rgb(colour: Colour) -> Floats:
@@ -114,7 +125,9 @@ def _wall_colour(plan: RoomPlan, u: Floats, y: Floats) -> Floats:
         mixed = np.where(dx * dx + dy * dy < 0.035, 1.4, 0.0)
     elif plan.wall == "diamonds":
         a, b = _fraction((u + y * 0.6) / np.float32(0.34)), _fraction((u - y * 0.6) / np.float32(0.34))
-        mixed = np.where((np.abs(a - 0.5) > 0.46) | (np.abs(b - 0.5) > 0.46), 1.5, np.where((a > 0.5) == (b > 0.5), 0.35, 0.0))
+        mixed = np.where(
+            (np.abs(a - 0.5) > 0.46) | (np.abs(b - 0.5) > 0.46), 1.5, np.where((a > 0.5) == (b > 0.5), 0.35, 0.0)
+        )
     elif plan.wall == "waves":
         ripple = np.abs(_fraction(u / np.float32(0.4)) - 0.5) * 2.0
         ripple = ripple * ripple * (3.0 - 2.0 * ripple)
@@ -156,17 +169,19 @@ def _floor_colour(plan: RoomPlan, x: Floats, z: Floats) -> Floats:
         seam = (_fraction(row) < 0.045) | (_fraction(column) < 0.006)
     elif plan.floor == "herringbone":
         k = np.float32(0.16)
-        i, j = x / k * np.float32(0.7071) + z / k * np.float32(0.7071), z / k * np.float32(0.7071) - x / k * np.float32(0.7071)
+        i, j = (
+            x / k * np.float32(0.7071) + z / k * np.float32(0.7071),
+            z / k * np.float32(0.7071) - x / k * np.float32(0.7071),
+        )
         ci, cj = _cell(i), _cell(j)
         # Bricks of 4 x 1 cells, alternately along either diagonal, shifted by one from row to row.
         phase = (ci - cj) % 8
         lying = phase < 4
-        a = np.where(lying, cj, ci)
-        b = np.where(lying, ci - phase, cj - (7 - phase))
-        tone = hash01(a * 13 + lying, b, seed)
+        brick = np.where(lying, cj, ci)
+        tone = hash01(brick * 13 + lying, np.where(lying, ci - phase, cj - (7 - phase)), seed)
         fi, fj = _fraction(i), _fraction(j)
         seam = np.where(lying, (fj < 0.06) | ((fi < 0.06) & (phase == 0)), (fi < 0.06) | ((fj < 0.06) & (phase == 7)))
-        grain = hash01(_cell(np.where(lying, j, i) * 7.0), a, seed + 2) * 0.12
+        grain = hash01(_cell(np.where(lying, j, i) * 7.0), brick, seed + 2) * 0.12
     elif plan.floor == "tiles":
         i, j = x / np.float32(0.36), z / np.float32(0.36)
         tone = np.where((_cell(i) + _cell(j)) % 2 == 0, 0.0, 1.6) + hash01(_cell(i), _cell(j), seed) * 0.12
@@ -204,7 +219,7 @@ def paint_room(plan: RoomPlan, camera: Camera, view: View, size: int, margin: in
     side = size + 2 * margin
     s, c = float(sine(plan.angle)), float(cosine(plan.angle))
     up, back = camera.basis
-    colour = np.zeros((side * side, 3), np.float32)
+    colour: Floats = np.zeros((side * side, 3), np.float32)
     samples = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
     depth, floor = np.zeros(0, np.float32), np.zeros(0, np.bool_)
     for number, (ox, oy) in enumerate((*samples, (0.0, 0.0))):
@@ -213,7 +228,7 @@ def paint_room(plan: RoomPlan, camera: Camera, view: View, size: int, margin: in
         dx = np.broadcast_to(px[None, :], (side, side)).reshape(-1)
         py = np.broadcast_to(py[:, None], (side, side)).reshape(-1)
         dy, dz = py * up[1] - back[1], py * up[2] - back[2]
-        # Wall 1 passes through (0, -depth); its normal is turned by the room's angle. Wall 2 stands on it at the corner.
+        # Wall 1 passes through (0, -depth), its normal turned by the room's angle; wall 2 stands on it at the corner.
         toward = -(dx * s + dz * c)
         t1 = (camera.distance * c + plan.depth * c) / np.maximum(toward, 1e-4)
         sideways = dx * c - dz * s
@@ -245,7 +260,11 @@ def paint_room(plan: RoomPlan, camera: Camera, view: View, size: int, margin: in
         base = high < 0.11
         wall[base] = _rgb(plan.theme.trim) * np.where(high[base] > 0.095, 0.86, 1.0).astype(np.float32)[:, None]
         gap = np.where(wall2, along2[on], np.abs(plan.corner - along1[on]))
-        shade = np.where(wall2, 0.88, 1.0) * (0.86 + 0.14 * np.clip(gap * 1.5, 0.0, 1.0)) * (0.90 + 0.10 * np.clip(high * 2.0, 0.0, 1.0))
+        shade = (
+            np.where(wall2, 0.88, 1.0)
+            * (0.86 + 0.14 * np.clip(gap * 1.5, 0.0, 1.0))
+            * (0.90 + 0.10 * np.clip(high * 2.0, 0.0, 1.0))
+        )
         # A pool of light falls on the wall from one side.
         spot = along1[on] + 0.9 * plan.light_side
         glow = 1.05 - 0.05 * np.clip((spot * spot + (high - 1.7) * (high - 1.7)) * 0.35, 0.0, 2.2)
@@ -253,7 +272,9 @@ def paint_room(plan: RoomPlan, camera: Camera, view: View, size: int, margin: in
         colour = colour + sample * np.float32(0.25)
     # A step back in contrast keeps the dancers in front.
     grey = colour[:, 0:1] * np.float32(0.3) + colour[:, 1:2] * np.float32(0.55) + colour[:, 2:3] * np.float32(0.15)
-    colour = np.clip(colour * np.float32(0.9) + grey * np.float32(0.10) + np.float32(3.0), 0.0, 255.0).astype(np.float32)
+    colour = np.clip(colour * np.float32(0.9) + grey * np.float32(0.10) + np.float32(3.0), 0.0, 255.0).astype(
+        np.float32
+    )
     canvas = Canvas(colour, depth.reshape(side, side), np.zeros((side, side), np.uint8))
     moved = view.shaken((1.0, 0.0, float(margin), 0.0, 1.0, float(margin)))
     before = canvas.depth.copy()

@@ -72,7 +72,7 @@ class Scene:
         pitch = random.uniform(0.010, 0.018)
         height = 0.98 + distance * float(sine(pitch)) * 0.96
         self.camera = Camera(focal, (size - 1) / 2, height, distance, pitch)
-        room = make_room(random)
+        self.room = room = make_room(random)
         light = (-0.42 * room.light_side * -1.0, 0.62, 0.66)
         self.cast = (-0.30 * light[0] / 0.42, -0.34)
         self.view = View(self.camera, light, (0.66, 0.60, 0.68), (1.06, 1.04, 1.00))
@@ -86,12 +86,16 @@ class Scene:
 
     def frames(self, stop: int | None = None) -> Iterator[Frame]:
         """The first `stop` frames, or all."""
-        before = IDENTITY
         for i in range(self.spec.frames if stop is None else min(stop, self.spec.frames)):
-            warp = self.shake.at(i) if self.shake else IDENTITY
-            motion = compose_affine(warp, invert_affine(before)) if self.shake and i else IDENTITY
-            yield self._render(self.skeletons, self.spec.start + i, warp, motion)
-            before = warp
+            yield self.frame(i)
+
+    def frame(self, index: int) -> Frame:
+        """One frame of the clip."""
+        if self.shake is None:
+            return self._render(self.skeletons, self.spec.start + index, IDENTITY, IDENTITY)
+        warp = self.shake.at(index)
+        motion = compose_affine(warp, invert_affine(self.shake.at(index - 1))) if index else IDENTITY
+        return self._render(self.skeletons, self.spec.start + index, warp, motion)
 
     def _render(self, skeletons: list[Skeleton], at: int, warp: Affine, motion: Affine) -> Frame:
         size = self.spec.size
@@ -101,7 +105,8 @@ class Scene:
             colour, depth, floor = self.backdrop.colour.copy(), self.backdrop.depth.copy(), self.backdrop.floor
         view = self.view.shaken(warp)
         poses: list[Joints] = [
-            {name: (row[0], row[1], row[2]) for name, row in ((n, a[at].tolist()) for n, a in body.items())} for body in skeletons
+            {name: (row[0], row[1], row[2]) for name, row in ((n, a[at].tolist()) for n, a in body.items())}
+            for body in skeletons
         ]
         cast_shadows(colour, floor, view, poses, self.builds, self.cast)
         canvas = Canvas(colour, depth, np.zeros((size, size), np.uint8))

@@ -24,7 +24,12 @@ CAST, CONTACT = 0.36, 0.42
 
 
 def cast_shadows(
-    colour: Floats, floor: npt.NDArray[np.bool_], view: View, poses: list[Joints], builds: list[Build], slope: tuple[float, float]
+    colour: Floats,
+    floor: npt.NDArray[np.bool_],
+    view: View,
+    poses: list[Joints],
+    builds: list[Build],
+    slope: tuple[float, float],
 ) -> None:
     """Darkens the floor of a picture, in place.
 

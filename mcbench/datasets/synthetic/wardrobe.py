@@ -17,7 +17,8 @@ SKINS: tuple[Colour, ...] = (
     (250, 214, 188), (241, 194, 160), (226, 172, 134), (199, 140, 100), (164, 108, 74), (128, 82, 56), (98, 62, 46),
 )  # fmt: skip
 HAIRS: tuple[Colour, ...] = (
-    (44, 33, 32), (72, 46, 34), (112, 68, 40), (158, 98, 50), (214, 164, 92), (176, 74, 42), (62, 60, 70), (196, 190, 188),
+    (44, 33, 32), (72, 46, 34), (112, 68, 40), (158, 98, 50), (214, 164, 92), (176, 74, 42), (62, 60, 70),
+    (196, 190, 188),
 )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ class Look:
 
     Attributes:
         skin, hair, lips: colours.
-        style: short, quiff, afro, bob, long, bun, ponytail, pigtails, cap, beanie or bald.
+        style: short, quiff, mop, bob, long, bun, ponytail, pigtails, cap, beanie or bald.
         face: "", "glasses", "beard" or "moustache".
         top: tee, long, tank, hoodie or dress.
         bottom: trousers, shorts, skirt or leggings.
@@ -77,8 +78,8 @@ def dress_cast(random: Random, women: list[bool]) -> list[Look]:
     outfits, skins, hairs = random.shuffled(OUTFITS), random.shuffled(SKINS), random.shuffled(HAIRS)
     patterns = random.shuffled(("stripes", "bands", "checks", "dots", "print", "star", "blocks", "plain"))
     her_patterns = random.shuffled(("stripes", "bands", "checks", "dots", "plain", "blocks"))
-    her_styles = random.shuffled(("bob", "long", "bun", "ponytail", "pigtails", "short", "afro"))
-    his_styles = random.shuffled(("short", "quiff", "cap", "beanie", "bald", "afro", "short"))
+    her_styles = random.shuffled(("bob", "long", "bun", "ponytail", "pigtails", "short", "mop"))
+    his_styles = random.shuffled(("short", "quiff", "cap", "beanie", "bald", "mop", "short"))
     her_tops = random.shuffled(("dress", "tee", "tank", "long", "dress", "tee"))
     his_tops = random.shuffled(("tee", "long", "hoodie", "tank", "tee", "long"))
     her_bottoms = random.shuffled(("skirt", "leggings", "shorts", "trousers", "skirt"))
@@ -92,7 +93,11 @@ def dress_cast(random: Random, women: list[bool]) -> list[Look]:
             int(skin[1] * (0.56 if woman else 0.70)),
             int(skin[2] * (0.60 if woman else 0.72)),
         )
-        face = random.choice(("", "", "glasses")) if woman else random.choice(("", "glasses", "beard", "moustache", "beard"))
+        face = (
+            random.choice(("", "", "glasses"))
+            if woman
+            else random.choice(("", "glasses", "beard", "moustache", "beard"))
+        )
         style, top, bottom = (
             (her_styles[k], her_tops[k], her_bottoms[k]) if woman else (his_styles[k], his_tops[k], his_bottoms[k])
         )
@@ -112,14 +117,14 @@ def plain(colour: Colour | tuple[float, float, float]) -> Paint:
 
 
 def _around(x: Floats, z: Floats) -> Floats:
-    """A smooth measure of the angle round a body: 0 at its front, 1 at its left, 2 (or -2) at its back, -1 at its right."""
+    """A measure of the angle round a body: 0 at its front, 1 at its left, 2 (or -2) at its back, -1 at its right."""
     turn = x / (np.abs(x) + np.abs(z) + np.float32(1e-6))
-    return np.where(z >= 0, turn, np.where(x >= 0, 2.0 - turn, -2.0 - turn))
+    return np.asarray(np.where(z >= 0, turn, np.where(x >= 0, 2.0 - turn, -2.0 - turn)))
 
 
 def _wave(x: Floats) -> Floats:
     """A triangle wave of period 1 between -0.5 (at integers) and 0.5 (halfway)."""
-    return np.abs(x - np.floor(x) - 0.5) * -2.0 + 0.5
+    return np.asarray(np.abs(x - np.floor(x) - 0.5) * -2.0 + 0.5)
 
 
 def cloth(pattern: str, base: Colour, accent: Colour, tall: float, wide: float) -> Paint:
@@ -148,7 +153,7 @@ def cloth(pattern: str, base: Colour, accent: Colour, tall: float, wide: float) 
             period = 0.085
             a = np.clip(_wave(t * (tall / period)) * (period * 0.5 * scale) + 0.5, 0, 1)
             b = np.clip(_wave(around * 4.0) * (wide * 0.2 * scale) + 0.5, 0, 1)
-            return first + ((a + b) * 0.5)[:, None] * step
+            return np.asarray(first + ((a + b) * 0.5)[:, None] * step)
         elif pattern == "dots":
             period = 0.072
             row = t * (tall / period)
@@ -169,6 +174,6 @@ def cloth(pattern: str, base: Colour, accent: Colour, tall: float, wide: float) 
             edge = np.where(z > 0, np.maximum(up, down), -1.0) * scale
         else:
             edge = (0.045 - np.abs(t - 0.60) * tall) * scale
-        return first + np.clip(edge + 0.5, 0.0, 1.0)[:, None] * step
+        return np.asarray(first + np.clip(edge + 0.5, 0.0, 1.0)[:, None] * step)
 
     return paint
