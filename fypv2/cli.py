@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 
 import typer
-
-from mcbench import __version__
 
 __all__ = ["app", "main"]
 
@@ -21,7 +20,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    typer.echo(f"fypv2 of mcbench {__version__}" if version else context.get_help())
+    typer.echo(f"fypv2 of mcbench {metadata.version('mcbench')}" if version else context.get_help())
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "DatasetError",
     "MethodError",
     "PredictionError",
     "ResultError",
@@ -38,6 +39,10 @@ class PredictionError(UserError):
 
 class WeightsError(UserError):
     """Weights that are missing, or are not the file they should be."""
+
+
+class DatasetError(UserError):
+    """A data set that is not there, or is not what it should be."""
 
 
 class MethodError(UserError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mcbench.aggregate import apply_protocol
 from mcbench.backbones import BACKBONES
 from mcbench.datasets import load_dataset
 from mcbench.datasets.base import Clip, Dataset, FrameSource
+from mcbench.datasets.manifest import fingerprint
 from mcbench.errors import PredictionError, ResultError, UsageError, nearest
 from mcbench.features import FeatureCache, Networks
 from mcbench.home import home_folder
@@ -256,7 +257,9 @@ def _run(
         dataset=DatasetInfo(
             name=dataset.name,
             version=dataset.version,
-            fingerprint=_fingerprint(dataset, measurements),
+            fingerprint=fingerprint(
+                (item.clip, item.frames, item.reference_frame, item.truth["frames"]) for item in measurements
+            ),
             clips=len(measurements),
             frames=sum(item.frames for item in measurements),
         ),
@@ -313,14 +316,6 @@ def _measure_all(
         if clip.name not in done:
             work(clip, wait=True)
     return [done[clip.name] for clip in dataset.clips]
-
-
-def _fingerprint(dataset: Dataset, measurements: Iterable[Measurement]) -> str:
-    rows = [
-        [clip.name, item.frames, item.reference_frame, item.truth["frames"]]
-        for clip, item in zip(dataset.clips, measurements, strict=True)
-    ]
-    return _digest(rows)
 
 
 def _about_predictions(measurements: Sequence[Measurement]) -> PredictionsInfo:

@@ -22,6 +22,7 @@ import torch
 
 from mcbench.backbones import FrameBackbone, PairBackbone, WindowBackbone, load_backbone
 from mcbench.backbones.weights import WeightsRecord, record_of
+from mcbench.datasets.manifest import frame_digest
 from mcbench.errors import ResultError
 from mcbench.geometry import to_square
 from mcbench.measurement import FORMAT, Plan
@@ -120,7 +121,7 @@ class Side:
     def add(self, frames: Sequence[Frames]) -> Frames:
         """Take a block of decoded frames; returns them as (n, size, size, 3)."""
         # The geometry is fixed, so the digest of a decoded frame names the square one too.
-        self.digests = [hashlib.sha256(repr(frame.shape).encode() + frame.tobytes()).digest() for frame in frames]
+        self.digests = [frame_digest(frame) for frame in frames]
         for digest in self.digests:
             self._decoded.update(digest)
         squares = np.stack([to_square(frame, self._plan.size) for frame in frames])

@@ -7,14 +7,13 @@ Infinity ever reaches it; a number that cannot be given is null and its reason s
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mcbench.errors import ResultError
+from mcbench.text_files import write_text
 
 __all__ = [
     "SCHEMA",
@@ -27,7 +26,6 @@ __all__ = [
     "Provenance",
     "Result",
     "read_result",
-    "write_json",
     "write_result",
 ]
 
@@ -279,24 +277,4 @@ def write_result(result: Result, path: Path) -> None:
     Raises:
         ResultError: if the disk is full or the place cannot be written to; what was there before stays.
     """
-    write_json(result.to_json(), path)
-
-
-def write_json(text: str, path: Path) -> None:
-    """Write a text file beside its place, flush it to disk, and rename it over."""
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be written ({error.strerror or error}); free space there") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    write_text(result.to_json(), path)

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mcbench.errors import ResultError
-from mcbench.results import write_json
+from mcbench.text_files import write_text
 
 __all__ = ["RunFolder"]
 
@@ -57,7 +57,7 @@ class RunFolder:
         file = self.path / "run.json"
         with self._lock("run").acquire():
             if not file.exists():
-                write_json(json.dumps(identity, indent=2) + "\n", file)
+                write_text(json.dumps(identity, indent=2) + "\n", file)
                 return
             try:
                 known = json.loads(file.read_text(encoding="utf-8"))

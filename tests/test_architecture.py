@@ -21,6 +21,7 @@ LEVELS = {
     "protocol": 1,
     "geometry": 1,
     "tensors": 1,
+    "text_files": 1,
     "video": 1,
     "backbones": 2,
     "datasets": 2,
