@@ -1,8 +1,8 @@
 """The synthetic data sets: people who dance, drawn by the project, with exact annotations.
 
-`moves` and `choreography` say what is danced, `motion` and `body` where every joint is, `wardrobe`, `heads` and
-`figure` what the figures look like, `room`, `decor` and `furniture` where they are, `raster`, `shadows` and `warp` how
-it is drawn; `scene` puts a frame together, `specs` lists the clips, `dataset` keeps them on disk.
+`moves`, `script` and `choreography` say what is danced, `motion` and `body` where every joint is, `wardrobe`, `heads`
+and `figure` what the figures look like, `room`, `decor` and `furniture` where they are, `raster`, `shadows` and `warp`
+how it is drawn; `scene` puts a frame together, `specs` lists the clips, `dataset` keeps them on disk.
 """
 
 from __future__ import annotations

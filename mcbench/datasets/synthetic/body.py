@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcbench.datasets.synthetic.arithmetic import Array, Random, cosine, cross, length, mix, sine, unit
-from mcbench.datasets.synthetic.choreography import Contact, Script
 from mcbench.datasets.synthetic.motion import Motion, animate, contact_weight
+from mcbench.datasets.synthetic.script import Contact, Script
 
 __all__ = ["HEAD_POINTS", "Build", "Skeleton", "make_build", "solve"]
 

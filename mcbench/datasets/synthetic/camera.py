@@ -115,6 +115,8 @@ class Shake:
 
     def at(self, frame: int) -> Affine:
         """The affine map from the picture of the camera at rest to the picture of that frame, pixels."""
+        if frame == 0:
+            return IDENTITY
         x, y, roll, zoom = (_at(waves, frame) for waves in (self._x, self._y, self._roll, self._zoom))
         scale = 1.0 + zoom
         c, s = scale * float(cosine(roll)), scale * float(sine(roll))

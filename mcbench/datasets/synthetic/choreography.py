@@ -6,99 +6,15 @@ A script is made from the front, section by section, so that what happens first 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from mcbench.datasets.synthetic.arithmetic import Random, cosine, sine, turns_of
-from mcbench.datasets.synthetic.moves import GESTURES, MOVES, Move
+from mcbench.datasets.synthetic.moves import GESTURES, MOVES
+from mcbench.datasets.synthetic.script import Contact, Script, Track, stage_slots
 
-__all__ = ["BEAT_RANGE", "Contact", "Script", "Track", "Waypoint", "compose", "stage_slots"]
+__all__ = ["compose"]
 
 BEAT_RANGE = (12, 15)
 """Frames in a beat: 100 to 125 beats a minute at 25 frames a second."""
-
-
-@dataclass(frozen=True)
-class Waypoint:
-    """Where a character is at that beat, metres and turns; it is passed at speed if `through`, else it rests there."""
-
-    beat: float
-    x: float
-    z: float
-    yaw: float
-    through: bool = False
-
-
-@dataclass(frozen=True)
-class Contact:
-    """Arms that reach for another character: `hug`, `hands` (both hands held) or `shoulders` (arms laid on them).
-
-    The reach grows from beat `start` to `full` and fades from `release` to `end`.
-    """
-
-    kind: str
-    a: int
-    b: int
-    start: float
-    full: float
-    release: float
-    end: float
-
-
-@dataclass
-class Track:
-    """One character's part: waypoints in order, and a move with its mirror flag for every beat."""
-
-    way: list[Waypoint] = field(default_factory=list)
-    moves: list[tuple[Move, int, bool]] = field(default_factory=list)
-
-    @property
-    def last(self) -> Waypoint:
-        """The waypoint that was set last."""
-        return self.way[-1]
-
-    def go(self, beat: float, x: float, z: float, yaw: float, through: bool = False) -> None:
-        """Be there at that beat."""
-        self.way.append(Waypoint(beat, x, z, yaw, through))
-
-    def stay(self, beat: float) -> None:
-        """Be where the last waypoint is, at that beat."""
-        last = self.last
-        if beat > last.beat:
-            self.go(beat, last.x, last.z, last.yaw)
-
-    def dance(self, move: Move, beats: int, mirrored: bool = False) -> None:
-        """Do that move for so many beats."""
-        self.moves.extend((move, i, mirrored) for i in range(beats))
-
-
-@dataclass
-class Script:
-    """All parts of a scene.
-
-    Attributes:
-        beat: frames in a beat.
-        tracks: one for each character.
-        contacts: whose arms reach whom.
-        sections: (first beat, name).
-    """
-
-    beat: int
-    tracks: list[Track]
-    contacts: list[Contact]
-    sections: list[tuple[int, str]]
-
-
-def stage_slots(characters: int) -> list[tuple[float, float]]:
-    """Where the dancers of a formation stand: (x, z) in metres, from left to right."""
-    xs = {
-        1: (0.0,),
-        2: (-0.46, 0.46),
-        3: (-0.74, 0.0, 0.74),
-        4: (-1.02, -0.35, 0.35, 1.02),
-        5: (-1.16, -0.60, 0.0, 0.60, 1.16),
-    }[characters]
-    zs = {1: (0.0,), 2: (0.0, 0.1), 3: (0.1, -0.3, 0.15), 4: (0.0, -0.4, 0.25, -0.15), 5: (0.05, -0.5, 0.3, -0.45, 0.1)}
-    return list(zip(xs, zs[characters], strict=True))
 
 
 class _Director:
@@ -252,7 +168,7 @@ class _Director:
         beats = 7
         slot, a, b = self._neighbours()
         turns = self.random.choice((-1.5, 1.5))
-        self._pair_apart(a, b)
+        self._hold(a, b)
         ta, tb = self.script.tracks[a], self.script.tracks[b]
         mx, mz = (ta.last.x + tb.last.x) / 2, (ta.last.z + tb.last.z) / 2 + 0.1
         angle0 = float(turns_of(tb.last.x - ta.last.x, tb.last.z - ta.last.z))
@@ -275,7 +191,7 @@ class _Director:
         self._others_dance({a, b}, beats, True)
         return beats
 
-    def _pair_apart(self, a: int, b: int) -> None:
+    def _hold(self, a: int, b: int) -> None:
         for k in (a, b):
             self.script.tracks[k].stay(self.beat)
 
@@ -283,7 +199,7 @@ class _Director:
         """Two neighbours walk to each other, hug, sway, and walk back."""
         beats = 7
         _, a, b = self._neighbours()
-        self._pair_apart(a, b)
+        self._hold(a, b)
         ta, tb = self.script.tracks[a], self.script.tracks[b]
         mx, mz = (ta.last.x + tb.last.x) / 2, (ta.last.z + tb.last.z) / 2 + 0.15
         angle = 0.25 + self.random.uniform(-0.10, 0.10)

@@ -139,6 +139,7 @@ class Figure:
         self.thumb = profile((0, 0.013 * s), (1, 0.010 * s))
         self.foot = profile((0, 0.038 * s), (0.6, 0.046 * s), (1, 0.038 * s))
         self.sole_shape = profile((0, 0.042 * s), (0.6, 0.049 * s), (1, 0.040 * s))
+        self.ankle = profile((0, 0.037 * s), (1, 0.037 * s))
         self.collar = profile((0, 0.062 * s), (1, 0.055 * s))
 
     def solids(self, j: Joints) -> list[Solid]:
@@ -234,17 +235,13 @@ class Figure:
                 along(ankle, (up, -0.035 * s)),
                 fx,
                 toe,
-                self.ankle_shape(),
+                self.ankle,
                 1.0,
                 self.sock,
                 round_a=False,
                 ink=0.6,
             )
         )
-
-    def ankle_shape(self) -> Floats:
-        """A sock between shin and shoe."""
-        return self.fore * np.float32(0.0) + np.float32(0.037 * self.build.scale)
 
     def _arm(self, j: Joints, word: str, side: float, out: list[Solid]) -> None:
         s, look = self.build.scale, self.look

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mcbench.datasets.synthetic.arithmetic import Array, cosine, dot, ease, mix, sine, unit
-from mcbench.datasets.synthetic.choreography import Script, Track
 from mcbench.datasets.synthetic.moves import POSE_SIZE, pose_of
+from mcbench.datasets.synthetic.script import Script, Track
 
 __all__ = ["Motion", "animate", "contact_weight"]
 

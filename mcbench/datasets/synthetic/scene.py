@@ -12,10 +12,11 @@ from mcbench.datasets.base import KEYPOINT_NAMES
 from mcbench.datasets.synthetic.arithmetic import Random, sine
 from mcbench.datasets.synthetic.body import Build, Skeleton, make_build, solve
 from mcbench.datasets.synthetic.camera import IDENTITY, Affine, Camera, Shake, compose_affine, invert_affine
-from mcbench.datasets.synthetic.choreography import compose, stage_slots
+from mcbench.datasets.synthetic.choreography import compose
 from mcbench.datasets.synthetic.figure import Figure, Joints
 from mcbench.datasets.synthetic.raster import Canvas, Ellipsoid, Floats, Tube, View, draw
 from mcbench.datasets.synthetic.room import Backdrop, make_room, paint_room
+from mcbench.datasets.synthetic.script import stage_slots
 from mcbench.datasets.synthetic.shadows import cast_shadows
 from mcbench.datasets.synthetic.specs import ClipSpec
 from mcbench.datasets.synthetic.wardrobe import dress_cast
