@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcbench.datasets import load_dataset
+    from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Clip, Dataset
     from mcbench.errors import MethodError, UserError
     from mcbench.evaluate import evaluate, score
-    from mcbench.methods import Case, DrivingPoses, Method
+    from mcbench.methods import Case, DrivingPoses, Method, load_method
     from mcbench.protocol import PROTOCOLS, Protocol
     from mcbench.results import Result, read_result
 
@@ -34,6 +34,8 @@ __all__ = [
     "UserError",
     "evaluate",
     "load_dataset",
+    "load_method",
+    "open_truth",
     "read_result",
     "score",
 ]
@@ -52,6 +54,8 @@ _HOMES = {
     "UserError": "mcbench.errors",
     "evaluate": "mcbench.evaluate",
     "load_dataset": "mcbench.datasets",
+    "load_method": "mcbench.methods",
+    "open_truth": "mcbench.datasets",
     "read_result": "mcbench.results",
     "score": "mcbench.evaluate",
 }

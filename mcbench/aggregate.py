@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,27 +12,44 @@ import numpy.typing as npt
 from mcbench.measurement import Measurement
 from mcbench.metrics.kernel_distance import pair_matrix
 from mcbench.metrics.l1 import l1_per_area, l1_unit
-from mcbench.protocol import MetricName, Protocol
+from mcbench.protocol import Protocol
 from mcbench.results import ClipScores, MetricResult, ProtocolResult
 from mcbench.statistics import Estimate, frechet_estimate, kernel_estimate, mean_over_videos, pooled_mean, split_half
 
-__all__ = ["apply_protocol", "pairwise_frames"]
+__all__ = ["apply_protocols", "pairwise_frames"]
 
 Array = npt.NDArray[Any]
 
 _FEATURES: dict[str, str] = {"fid": "inception", "kid": "inception", "fid_vid": "r3d50", "fvd": "i3d", "kvd": "i3d"}
-_NOT_THE_USUAL_KID = "over pairs of different videos; not the KID of single images that other tools print"
+_NOT_THE_USUAL_KID = "over pairs of different videos; not the distance of single samples that other tools print"
 
 
-def apply_protocol(protocol: Protocol, measurements: Sequence[Measurement]) -> ProtocolResult:
-    """Every metric of a protocol.
+def apply_protocols(protocols: Iterable[Protocol], measurements: Sequence[Measurement]) -> dict[str, ProtocolResult]:
+    """Every metric of some protocols, by their ids. What two of them share, as FID, is computed once.
 
     Args:
-        protocol: which one.
-        measurements: one a clip, each under a plan that covers the protocol.
+        protocols: which ones.
+        measurements: one a clip, each under a plan that covers all of the protocols.
     """
+    shared: dict[tuple[str, int], MetricResult] = {}
+    return {protocol.id: _apply(protocol, measurements, shared) for protocol in protocols}
+
+
+def _apply(
+    protocol: Protocol, measurements: Sequence[Measurement], shared: dict[tuple[str, int], MetricResult]
+) -> ProtocolResult:
+    metrics: dict[str, MetricResult] = {}
+    for name in protocol.metrics:
+        if name in ("psnr", "ssim", "lpips", "l1"):
+            metrics[name] = _pairwise(name, protocol, measurements)
+            continue
+        # Frames have no stride, so FID is one number in all protocols.
+        key = name, protocol.window_stride if _FEATURES[name] != "inception" else 0
+        if key not in shared:
+            shared[key] = _distribution(name, protocol, measurements)
+        metrics[name] = shared[key]
     return ProtocolResult(
-        metrics={name: _metric(name, protocol, measurements) for name in protocol.metrics},
+        metrics=metrics,
         clips={
             item.clip: ClipScores(
                 frames=len(pairwise_frames("l1", protocol, item)),
@@ -57,15 +74,10 @@ def pairwise_frames(name: str, protocol: Protocol, item: Measurement) -> npt.NDA
         values = item.arrays["ssim_gaussian" if protocol.ssim == "gaussian-11" else "ssim_uniform"]
     else:
         values = item.arrays[f"lpips/{protocol.lpips_network}"]
-    if protocol.drop_reference and item.reference_frame is not None:
+    # Of a clip cut short the reference frame may lie beyond the end.
+    if protocol.drop_reference and item.reference_frame is not None and item.reference_frame < len(values):
         values = np.delete(values, item.reference_frame)
     return np.asarray(values, np.float64)
-
-
-def _metric(name: MetricName, protocol: Protocol, measurements: Sequence[Measurement]) -> MetricResult:
-    if name in ("psnr", "ssim", "lpips", "l1"):
-        return _pairwise(name, protocol, measurements)
-    return _distribution(name, protocol, measurements)
 
 
 def _pairwise(name: str, protocol: Protocol, measurements: Sequence[Measurement]) -> MetricResult:

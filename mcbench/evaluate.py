@@ -17,7 +17,7 @@ from typing import Protocol as TypingProtocol
 import torch
 
 from mcbench import __version__
-from mcbench.aggregate import apply_protocol
+from mcbench.aggregate import apply_protocols
 from mcbench.backbones import BACKBONES
 from mcbench.datasets import load_dataset
 from mcbench.datasets.base import Clip, Dataset, FrameSource
@@ -27,7 +27,7 @@ from mcbench.features import FeatureCache, Networks
 from mcbench.home import home_folder
 from mcbench.measure import check_prediction, measure_clip
 from mcbench.measurement import Measurement, Plan, read_measurement
-from mcbench.methods import Method, checked_frames, load_method, make_case
+from mcbench.methods import Method, case_digest, checked_frames, load_method, make_case
 from mcbench.protocol import PROTOCOLS, Protocol
 from mcbench.provenance import command_line, device_name, git_state, library_versions
 from mcbench.results import DatasetInfo, MethodInfo, PredictionsInfo, Provenance, Result, write_result
@@ -111,12 +111,13 @@ def evaluate(
         }
     )
 
-    def generate(clip: Clip) -> FrameSource:
-        folder = run.prediction(clip.name)
-        if not (folder.is_dir() and len(list(folder.iterdir())) == clip.frames):
-            case = make_case(clip, seed, with_truth=measured.needs_truth)
+    def generate(clip: Clip) -> tuple[FrameSource, str]:
+        case = make_case(clip, seed, with_truth=measured.needs_truth)
+        slot = run.slot(clip.name, case_digest(case))
+        folder = run.prediction(slot)
+        if not folder.is_dir():
             write_frames(folder, checked_frames(measured, case))
-        return open_frames(folder, clip.fps)
+        return open_frames(folder, clip.fps), slot
 
     about = MethodInfo(
         name=method.name,
@@ -177,13 +178,18 @@ def score(
         {
             "kind": "score",
             "predictions": str(predictions.resolve()),
+            "truth": str(dataset.folder.resolve()) if dataset.folder else None,
             "dataset": dataset.name,
             "dataset version": dataset.version,
         }
     )
     about = MethodInfo(name=_method_id(name))
     device = resolve_device(device)
-    return _run(run, dataset, lambda clip: sources[clip.name], about, protocols, weights, device, 0, started, reporter)
+
+    def find(clip: Clip) -> tuple[FrameSource, str]:
+        return sources[clip.name], clip.name
+
+    return _run(run, dataset, find, about, protocols, weights, device, 0, started, reporter)
 
 
 def resolve_weights(weights: str | Mapping[str, str] | None, dataset: Dataset) -> dict[str, str]:
@@ -235,7 +241,7 @@ def resolve_device(device: str) -> str:
 def _run(
     run: RunFolder,
     dataset: Dataset,
-    predict: Callable[[Clip], FrameSource],
+    predict: Callable[[Clip], tuple[FrameSource, str]],
     about: MethodInfo,
     protocols: Sequence[Protocol],
     weights: str | Mapping[str, str] | None,
@@ -244,6 +250,8 @@ def _run(
     started: tuple[float, datetime],
     reporter: Reporter,
 ) -> Result | None:
+    if not protocols:
+        raise UsageError("no protocol is asked for; give at least one")
     plan = Plan.of(protocols)
     networks = Networks(resolve_weights(weights, dataset), device)
     for name in plan.backbones:  # missing weights are an error now, not after the first clip was generated
@@ -264,7 +272,7 @@ def _run(
             frames=sum(item.frames for item in measurements),
         ),
         predictions=_about_predictions(measurements),
-        protocols={protocol.id: apply_protocol(protocol, measurements) for protocol in protocols},
+        protocols=apply_protocols(protocols, measurements),
         provenance=_provenance(device, seed, started),
     )
     write_result(result, run.result)
@@ -274,7 +282,7 @@ def _run(
 def _measure_all(
     run: RunFolder,
     dataset: Dataset,
-    predict: Callable[[Clip], FrameSource],
+    predict: Callable[[Clip], tuple[FrameSource, str]],
     plan: Plan,
     networks: Networks,
     worker: Worker,
@@ -293,17 +301,23 @@ def _measure_all(
             if not mine:
                 return
             reporter.advance(0, clip.name)
-            source = predict(clip)
-            known = read_measurement(run.measurement(clip.name))
-            if known and known.serves(plan, records, source.digest(), clip.source.digest()):
+            source, slot = predict(clip)
+            file = run.measurement(slot)
+            known = read_measurement(file)
+            if known and not known.is_of(clip, source.digest(), clip.source.digest()):
+                known = None
+            if known and known.serves(plan, records):
                 reporter.advance(clip.frames, clip.name)
             else:
+                # What another protocol asked for before stays, unless its weights were others.
+                wider = plan.union(known.plan) if known and networks.hold(known.weights) else plan
                 known = measure_clip(
-                    clip, source, plan, networks, cache, lambda frames: reporter.advance(frames, clip.name)
+                    clip, source, wider, networks, cache, lambda frames: reporter.advance(frames, clip.name)
                 )
-                known.write(run.measurement(clip.name))
-            for conversion in known.prediction["conversions"]:
-                reporter.warn(f"clip '{clip.name}': {conversion}, without loss")
+                known.write(file)
+            for side, word in ((known.prediction, ""), (known.truth, " of the truth")):
+                for conversion in side["conversions"]:
+                    reporter.warn(f"clip '{clip.name}'{word}: {conversion}, without loss")
             done[clip.name] = known
 
     # Each worker begins at another clip, so that they seldom meet; what one of them leaves undone the first one does.

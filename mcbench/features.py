@@ -20,19 +20,23 @@ import safetensors
 import safetensors.numpy
 import torch
 
+from mcbench.atomic import write_tensors
 from mcbench.backbones import FrameBackbone, PairBackbone, WindowBackbone, load_backbone
 from mcbench.backbones.weights import WeightsRecord, record_of
 from mcbench.datasets.manifest import frame_digest
-from mcbench.errors import ResultError
+from mcbench.errors import ResultError, WeightsError
 from mcbench.geometry import to_square
-from mcbench.measurement import FORMAT, Plan
+from mcbench.measurement import Plan
 from mcbench.metrics.masked import lpips_characters
-from mcbench.tensors import write_tensors
 
 __all__ = ["FeatureCache", "Networks", "PairDistances", "Side"]
 
 Array = npt.NDArray[Any]
 Frames = npt.NDArray[np.uint8]
+
+
+FEATURES = 1
+"""Version of the arithmetic from decoded frames to features; a change that moves them must not meet older ones."""
 
 
 class Networks:
@@ -47,16 +51,29 @@ class Networks:
         self.weights = dict(weights)
         self.device = device
         self._loaded: dict[str, Any] = {}
+        self._records: dict[str, WeightsRecord] = {}
 
     def record(self, name: str) -> WeightsRecord:
         """Identity of a backbone's weights; checks that they are there without building the network."""
-        return self._loaded[name].record if name in self._loaded else record_of(name, self.weights[name])
+        if name not in self._records:
+            self._records[name] = record_of(name, self.weights[name])
+        return self._records[name]
 
     def get(self, name: str) -> FrameBackbone | PairBackbone | WindowBackbone:
         """The network itself."""
         if name not in self._loaded:
-            self._loaded[name] = load_backbone(name, self.weights[name], self.device)
+            network = load_backbone(name, self.weights[name], self.device)
+            if network.record != self.record(name):
+                raise WeightsError(f"the {name} weights changed while this run was going on; start it again")
+            self._loaded[name] = network
         return self._loaded[name]  # type: ignore[no-any-return]
+
+    def hold(self, weights: Mapping[str, WeightsRecord]) -> bool:
+        """Whether this run would measure with just these weights."""
+        try:
+            return all(self.record(name) == record for name, record in weights.items())
+        except WeightsError:
+            return False
 
     @property
     def batch(self) -> dict[str, int]:
@@ -81,11 +98,12 @@ class FeatureCache:
         self._writable = True
 
     def get(self, key: str) -> Array | None:
-        """Features of that key, or None."""
+        """Features of that key; None where there are none, or something else lies in their place."""
         try:
-            return safetensors.numpy.load_file(self._path(key))["features"]
+            features: Array = safetensors.numpy.load_file(self._path(key))["features"]
         except (OSError, safetensors.SafetensorError, KeyError, ValueError):
             return None
+        return features if features.ndim == 2 and features.dtype == np.float32 and np.isfinite(features).all() else None
 
     def put(self, key: str, features: Array) -> None:
         """Keep features. A cache that cannot be written to costs time, not a run."""
@@ -146,13 +164,19 @@ class Side:
         features = self._cache.get(key)
         if features is None:
             features = compute()
+            if not np.isfinite(features).all():
+                raise WeightsError(
+                    f"{backbone} features hold NaN or infinity; its weights are damaged or the device miscalculates"
+                )
             if self._keep:
                 self._cache.put(key, features)
         self._features[backbone].append(features)
 
     def _key(self, backbone: str) -> str:
         record = self._networks.record(backbone)
-        parts = [f"features/{FORMAT}", backbone, record.sha256, str(self._plan.size)]
+        # A GPU's features differ from a processor's in their last bits, and must not pass for them.
+        kind = torch.device(self._networks.device).type
+        parts = [f"features/{FEATURES}", kind, backbone, record.sha256, str(self._plan.size)]
         frames = self.digests
         if backbone != "inception":
             parts += [str(self._plan.window_length), str(self._plan.window_stride), str(self._starts())]
@@ -253,7 +277,9 @@ class PairDistances:
         for batch in _batched(missing, self._networks.batch["pairs"]):
             layers = network.activations(np.stack([wanted[digest] for digest in batch]), self._signed)
             for place, digest in enumerate(batch):
-                self._recent[digest] = tuple(layer[place : place + 1] for layer in layers)
+                self._recent[digest] = tuple(
+                    layer[place : place + 1].clone() if len(batch) > 1 else layer for layer in layers
+                )
 
 
 def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

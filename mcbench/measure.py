@@ -130,16 +130,14 @@ def measure_clip(
     arrays |= truth_side.features("truth") | prediction_side.features("prediction")
     for name, values in arrays.items():
         if not np.isfinite(values).all():
-            raise WeightsError(
-                f"clip '{clip.name}': {name} holds NaN or infinity; the weights are damaged or the device miscalculates"
-            )
+            raise WeightsError(f"clip '{clip.name}': {name} holds NaN or infinity; the weights are damaged")
     return Measurement(
         clip=clip.name,
         frames=clip.frames,
         plan=plan,
         prediction=_about(prediction, prediction_files, prediction_side),
         truth=_about(clip.source, truth_files, truth_side),
-        reference_frame=clip.reference_frame if clip.reference_source is None else None,
+        reference_frame=clip.reference_frame,
         weights={name: networks.record(name) for name in plan.backbones},
         arrays=arrays,
     )

@@ -7,17 +7,19 @@ no pixels. A measurement is a file; it is there whole or not at all, and says wh
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import safetensors
 
+from mcbench.atomic import write_tensors
 from mcbench.backbones.weights import WeightsRecord
+from mcbench.datasets.base import Clip
 from mcbench.protocol import Protocol
-from mcbench.tensors import write_tensors
 
 __all__ = ["FORMAT", "Measurement", "Plan", "read_measurement"]
 
@@ -71,6 +73,17 @@ class Plan:
         """Every network that the plan needs."""
         return ("inception", "r3d50", "i3d", *(network for network, _ in self.lpips))
 
+    def union(self, other: Plan) -> Plan:
+        """A plan that covers both, of one geometry."""
+        assert (self.size, self.window_length) == (other.size, other.window_length)
+        return replace(
+            self,
+            pairwise=tuple(sorted({*self.pairwise, *other.pairwise})),
+            lpips=tuple(sorted({*self.lpips, *other.lpips})),
+            window_stride=math.gcd(self.window_stride, other.window_stride),
+            masked=self.masked or other.masked,
+        )
+
     def covers(self, other: Plan) -> bool:
         """Whether a measurement under this plan serves the other one too."""
         return (
@@ -111,14 +124,17 @@ class Measurement:
         """Features of the windows at a stride that is a multiple of the measured one."""
         return self.arrays[f"{backbone}/{side}"][:: stride // self.plan.window_stride]
 
-    def serves(self, plan: Plan, weights: Mapping[str, WeightsRecord], prediction: str, truth: str) -> bool:
-        """Whether it still holds for these files, given as digests, under this plan and these weights."""
+    def is_of(self, clip: Clip, prediction: str, truth: str) -> bool:
+        """Whether it was made of this clip and these files, given as digests."""
         return (
-            self.plan.covers(plan)
-            and all(self.weights.get(name) == weights[name] for name in plan.backbones)
+            (self.clip, self.frames, self.reference_frame) == (clip.name, clip.frames, clip.reference_frame)
             and self.prediction["files"] == prediction
             and self.truth["files"] == truth
         )
+
+    def serves(self, plan: Plan, weights: Mapping[str, WeightsRecord]) -> bool:
+        """Whether it holds all that the plan asks for, under these weights."""
+        return self.plan.covers(plan) and all(self.weights.get(name) == weights[name] for name in plan.backbones)
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all.
@@ -147,10 +163,10 @@ def read_measurement(path: Path) -> Measurement | None:
             if document.pop("format", None) != FORMAT:
                 return None
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, safetensors.SafetensorError, ValueError):
+        plan = document.pop("plan")
+        plan["lpips"] = tuple((network, signed) for network, signed in plan["lpips"])
+        plan["pairwise"] = tuple(plan["pairwise"])
+        weights = {name: WeightsRecord(**record) for name, record in document.pop("weights").items()}
+        return Measurement(**document, plan=Plan(**plan), weights=weights, arrays=arrays)
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    plan = document.pop("plan")
-    plan["lpips"] = tuple((network, signed) for network, signed in plan["lpips"])
-    plan["pairwise"] = tuple(plan["pairwise"])
-    weights = {name: WeightsRecord(**record) for name, record in document.pop("weights").items()}
-    return Measurement(**document, plan=Plan(**plan), weights=weights, arrays=arrays)

@@ -7,6 +7,10 @@ returns frames. It is not given the truth unless it declares `needs_truth`, and 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +23,19 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mcbench.datasets.base import Clip, FrameSource, ReferenceAnnotations
-from mcbench.errors import MethodError, UsageError, VideoError, nearest
+from mcbench.datasets.manifest import frame_digest
+from mcbench.errors import MethodError, UsageError, UserError, VideoError, nearest
 
-__all__ = ["Case", "DrivingPoses", "Method", "available_methods", "load_method", "make_case"]
+__all__ = [
+    "Case",
+    "DrivingPoses",
+    "Method",
+    "available_methods",
+    "case_digest",
+    "checked_frames",
+    "load_method",
+    "make_case",
+]
 
 ENTRY_POINT_GROUP = "mcbench.methods"
 
@@ -94,11 +108,16 @@ class Method(ABC):
         self.settings = settings
         self.checkpoint = checkpoint
         self.device = device
+        self._checkpoint_sha256: str | None = None
 
     @property
     def checkpoint_sha256(self) -> str | None:
-        """SHA-256 of the checkpoint that was loaded, None for a method without one."""
-        return None
+        """SHA-256 of the checkpoint: of its bytes, or of all files of a folder; None for a method without one."""
+        if self.checkpoint is None:
+            return None
+        if self._checkpoint_sha256 is None:
+            self._checkpoint_sha256 = _digest_of(self.checkpoint)
+        return self._checkpoint_sha256
 
     @abstractmethod
     def animate(self, case: Case) -> Iterable[npt.NDArray[np.uint8]]:
@@ -121,8 +140,12 @@ def available_methods() -> dict[str, type[Method] | str]:
         except Exception as error:  # a broken plug-in must not take the others with it
             found[entry.name] = f"{entry.value} does not load: {type(error).__name__}: {error}"
             continue
-        is_method = isinstance(loaded, type) and issubclass(loaded, Method)
-        found[entry.name] = loaded if is_method else f"{entry.value} is not a subclass of mcbench.Method"
+        if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+            found[entry.name] = f"{entry.value} is not a subclass of mcbench.Method"
+        elif loaded.name != entry.name or not re.fullmatch(r"[a-z0-9-]+", entry.name):
+            found[entry.name] = f"{entry.value} must be registered under its own name, of the letters a-z, 0-9 and -"
+        else:
+            found[entry.name] = loaded
     return found
 
 
@@ -198,12 +221,12 @@ def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]
     """The frames of a method, held against the case as they come.
 
     Raises:
-        MethodError: for a wrong number, type, shape or size of frames.
+        MethodError: for a wrong number, type, shape or size of frames, or whatever else the method raises.
     """
     where = f"method '{method.name}', clip '{case.clip}'"
     size: tuple[int, ...] | None = None
     count = 0
-    for frame in method.animate(case):
+    for frame in _guarded(method, case, where):
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise MethodError(
                 f"{where}: frame {count} is not a uint8 array of shape (height, width, 3); return RGB frames"
@@ -219,6 +242,53 @@ def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]
         yield frame
     if count != case.frames:
         raise MethodError(f"{where}: {count} frames, {case.frames} were asked for")
+
+
+def case_digest(case: Case) -> str:
+    """SHA-256 (hex) over everything that a method is given: a case with another digest has other frames."""
+    digest = hashlib.sha256(repr((case.clip, case.frames, case.fps, case.size, case.seed)).encode())
+    digest.update(frame_digest(case.reference))
+    arrays = [case.poses.keypoints, case.poses.visibility] if case.poses else []
+    if case.reference_annotations:
+        known = case.reference_annotations
+        arrays += [known.keypoints, known.visibility, known.mask, known.depth]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if case.truth is not None:
+        digest.update(case.truth.digest().encode())
+    return digest.hexdigest()
+
+
+def _guarded(method: Method, case: Case, where: str) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a method, whose faults become one line and whose prints do not reach stdout."""
+    frames: Iterator[npt.NDArray[np.uint8]] | None = None
+    while True:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                frames = iter(method.animate(case)) if frames is None else frames
+                frame = next(frames)
+        except StopIteration:
+            return
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise MethodError(f"{where}: {type(error).__name__}: {error}; --debug shows where") from error
+        yield frame
+
+
+def _digest_of(checkpoint: Path) -> str:
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file()) if checkpoint.is_dir() else [checkpoint]
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            if checkpoint.is_dir():
+                digest.update(file.relative_to(checkpoint).as_posix().encode() + b"\0")
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except OSError as error:
+        raise MethodError(f"{checkpoint}: cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
 
 
 def _frame(source: FrameSource, index: int) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,7 @@ __all__ = ["command_line", "device_name", "git_state", "library_versions"]
 
 _LIBRARIES = (
     *("numpy", "scipy", "torch", "torchvision", "lpips", "pytorch-fid", "torchmetrics"),
-    *("pillow", "opencv-python-headless", "av", "decord"),
+    *("pillow", "opencv-python-headless", "av"),
 )
 
 
@@ -53,9 +53,9 @@ def device_name(device: str) -> str:
 
 def command_line() -> str:
     """The command as it can be typed again."""
-    name = Path(sys.argv[0]).name
-    words = ["mcbench" if name in {"__main__.py", "-m", "-c"} else name, *sys.argv[1:]]
-    return shlex.join(words)
+    program = Path(sys.argv[0])
+    is_module = program.name == "__main__.py" and program.parent.name == "mcbench"
+    return shlex.join(["mcbench" if is_module else program.name, *sys.argv[1:]])
 
 
 def _processor() -> str:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mcbench.atomic import write_text
 from mcbench.errors import ResultError
-from mcbench.text_files import write_text
 
 __all__ = [
     "SCHEMA",

@@ -4,6 +4,7 @@
     <run>/predictions/<clip>/00000.png      lossless, made by `mcbench eval`
     <run>/measurements/<clip>.safetensors   one file a clip; it is there whole or not at all
     <run>/result.json
+    <run>/.cases/<clip>, .locks/            which case of a clip has the clip's name; who works on it
 
 Any number of processes may work in one folder, on one machine or several that share it: each clip is claimed by a
 lock that the operating system lets go when its holder dies.
@@ -19,8 +20,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mcbench.atomic import write_text
 from mcbench.errors import ResultError
-from mcbench.text_files import write_text
 
 __all__ = ["RunFolder"]
 
@@ -35,13 +36,33 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def prediction(self, clip: str) -> Path:
-        """Folder of the frames of a clip."""
-        return self.path / "predictions" / clip
+    def slot(self, clip: str, case: str) -> str:
+        """The name under which a case of a clip is kept, so that another case of that clip is never written over.
 
-    def measurement(self, clip: str) -> Path:
-        """Measurement file of a clip."""
-        return self.path / "measurements" / f"{clip}.safetensors"
+        The first case of a clip has the clip's name. A second one (fewer frames, a changed reference image) has the
+        beginning of its digest behind it. To be called while the clip is claimed.
+
+        Args:
+            clip: name of the clip.
+            case: digest of everything that decides what a method returns for it.
+        """
+        file = self.path / ".cases" / clip
+        try:
+            owner = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            write_text(case, file)
+            owner = case
+        except OSError as error:
+            raise ResultError(f"{file}: cannot be read ({error.strerror or error}); mend its permissions") from error
+        return clip if owner == case else f"{clip}.{case[:8]}"
+
+    def prediction(self, slot: str) -> Path:
+        """Folder of the frames of a case."""
+        return self.path / "predictions" / slot
+
+    def measurement(self, slot: str) -> Path:
+        """Measurement file of a case."""
+        return self.path / "measurements" / f"{slot}.safetensors"
 
     @property
     def result(self) -> Path:
@@ -55,14 +76,19 @@ class RunFolder:
             ResultError: if the folder belongs to another run, or cannot be written to. Nothing is written over.
         """
         file = self.path / "run.json"
-        with self._lock("run").acquire():
+        lock = self._lock("run")
+        self._acquire(lock, timeout=-1)
+        try:
             if not file.exists():
                 write_text(json.dumps(identity, indent=2) + "\n", file)
                 return
-            try:
-                known = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ResultError(f"{file}: cannot be read ({error}); give another folder with --out") from error
+            known = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(known, dict):
+                raise ValueError("it is no object")
+        except (OSError, ValueError) as error:
+            raise ResultError(f"{file}: cannot be read ({error}); give another folder with --out") from error
+        finally:
+            lock.release()
         for key in sorted(identity.keys() | known.keys()):
             if identity.get(key) != known.get(key):
                 raise ResultError(
@@ -78,19 +104,35 @@ class RunFolder:
             clip: its name.
             wait: until another process lets it go; otherwise yields False if another holds it.
         """
+        lock = self._lock(f"clips/{clip}")
+        mine = self._acquire(lock, timeout=-1 if wait else 0)
         try:
-            with self._lock(clip).acquire(timeout=-1 if wait else 0):
-                yield True
-        except Timeout:
-            yield False
+            yield mine
+        finally:
+            if mine:
+                lock.release()
 
     def _lock(self, name: str) -> FileLock:
-        folder = self.path / ".locks"
+        file = self.path / ".locks" / f"{name}.lock"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ResultError(f"{self.path}: cannot be written ({error.strerror or error}); give --out") from error
-        return FileLock(folder / f"{name}.lock")
+            raise self._unwritable(error) from error
+        return FileLock(file)
+
+    def _acquire(self, lock: FileLock, timeout: float) -> bool:
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            return False
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return True
+
+    def _unwritable(self, error: OSError) -> ResultError:
+        return ResultError(
+            f"{self.path}: cannot be written ({error.strerror or error}); give another folder with --out"
+        )
 
 
 def _short(value: Any) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mcbench.errors import UsageError
+
 __all__ = ["Worker", "this_worker", "with_workers"]
 
 
@@ -41,12 +43,15 @@ class Worker:
 def this_worker() -> Worker:
     """From the environment."""
     parent = os.environ.get("MCBENCH_PARENT")
-    return Worker(
-        index=int(os.environ.get("RANK", "0")),
-        count=int(os.environ.get("WORLD_SIZE", "1")),
-        local_index=int(os.environ.get("LOCAL_RANK", "0")),
-        parent=int(parent) if parent else None,
-    )
+    try:
+        return Worker(
+            index=int(os.environ.get("RANK", "0")),
+            count=int(os.environ.get("WORLD_SIZE", "1")),
+            local_index=int(os.environ.get("LOCAL_RANK", "0")),
+            parent=int(parent) if parent else None,
+        )
+    except ValueError as error:
+        raise UsageError(f"RANK, WORLD_SIZE and LOCAL_RANK must be numbers ({error}); unset them") from None
 
 
 @contextmanager
@@ -67,7 +72,8 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
         "MCBENCH_PARENT": str(os.getpid()),
         "OMP_NUM_THREADS": threads,
     }
-    # OpenMP has read its own variable by now; torch is told when it is loaded.
+    # This process shares the processor too; torch and the linear algebra read it when they are loaded.
+    before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = threads
     children = [
         subprocess.Popen(
@@ -86,6 +92,10 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
             child.terminate()
         for child in children:
             child.wait()
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _processors() -> int:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from mcbench.datasets import open_truth
-from mcbench.errors import MethodError, PredictionError, ResultError, UsageError, VideoError
+from mcbench.errors import DatasetError, MethodError, PredictionError, ResultError, UsageError, VideoError
 from mcbench.evaluate import evaluate, resolve_device, resolve_weights, score
 from mcbench.methods import Case, Method
 from mcbench.protocol import DISCO_LEGACY, MCBENCH
@@ -199,6 +200,35 @@ class TestScore:
             score(two, open_truth(truth), out=tmp_path / "run", weights="random@1")
         assert read_result(tmp_path / "run") == first
 
+    def test_another_truth_in_the_same_folder_is_refused(
+        self, clip_folders: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        predictions = clip_folders("predictions", noise=3)
+        first = score(predictions, open_truth(clip_folders("one")), out=tmp_path / "run", weights="random@1")
+        with pytest.raises(ResultError, match="holds a run with truth"):
+            score(predictions, open_truth(clip_folders("two", noise=9)), out=tmp_path / "run", weights="random@1")
+        assert read_result(tmp_path / "run") == first
+
+    def test_protocols_one_after_the_other_measure_nothing_twice(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, fake_networks: dict[str, Any]
+    ) -> None:
+        truth, predictions = clip_folders("truth", 1), clip_folders("predictions", 1, noise=9)
+        for protocol in (DISCO_LEGACY, MCBENCH):
+            score(predictions, open_truth(truth), out=tmp_path / "run", weights="random@1", protocols=[protocol])
+        fake_networks.clear()
+        score(predictions, open_truth(truth), out=tmp_path / "run", weights="random@1", protocols=[DISCO_LEGACY])
+        assert not fake_networks
+
+    def test_clip_names_stay_in_the_folder(self, clip_folders: Callable[..., Path]) -> None:
+        clip = open_truth(clip_folders("truth", 1)).clips[0]
+        for name in ("../../evil", "a/b", "", ".hidden", "..", "nul\0"):
+            with pytest.raises(DatasetError, match="must be a file name"):
+                replace(clip, name=name)
+        with pytest.raises(DatasetError, match="counted from 0"):
+            replace(clip, reference_frame=-1)
+        with pytest.raises(DatasetError, match="either a reference frame or a reference image"):
+            replace(clip, reference_frame=None)
+
     def test_videos_and_folders_mix(self, clip_folders: Callable[..., Path], tmp_path: Path) -> None:
         from mcbench.video import write_video
 
@@ -224,6 +254,43 @@ class TestEvaluate:
         second = evaluate(dimmer, data, out=tmp_path / "run", weights="random@1")
         assert dimmer.asked == ["a", "b", "c", "b"]
         assert without_times(first) == without_times(second)
+
+    def test_a_quick_look_destroys_nothing(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, dimmer: Dimmer
+    ) -> None:
+        data = open_truth(clip_folders("truth", 2))
+        whole = evaluate(dimmer, data, out=tmp_path / "run", weights="random@1")
+        quick = replace(data, clips=tuple(replace(clip, frames=3) for clip in data.clips[:1]))
+        look = evaluate(dimmer, quick, out=tmp_path / "run", weights="random@1")
+        assert look is not None
+        assert (look.dataset.clips, look.dataset.frames) == (1, 3)
+        assert len(list((tmp_path / "run" / "predictions" / "a").iterdir())) == 18
+        again = evaluate(dimmer, data, out=tmp_path / "run", weights="random@1")
+        assert without_times(again) == without_times(whole)
+        assert dimmer.asked == ["a", "b", "a"]
+
+    def test_another_truth_of_the_same_name_is_generated_anew(
+        self, clip_folders: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        for name, noise in (("one", 0), ("two", 40)):
+            result = evaluate("truth", open_truth(clip_folders(name, 2, noise=noise)), out=tmp_path / "run")
+            assert result is not None
+            assert result.protocols["mcbench@1"].metrics["psnr"].value == 100
+
+    @pytest.mark.parametrize("fault", [OSError("no network"), ValueError("bad"), SystemExit(3)])
+    def test_a_method_that_fails_is_one_line_that_names_it(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, fault: BaseException
+    ) -> None:
+        class Failing(Dimmer):
+            name: ClassVar[str] = "failing"
+
+            def animate(self, case: Case) -> Iterator[np.ndarray]:
+                yield case.reference
+                raise fault
+
+        data = open_truth(clip_folders("truth", 1))
+        with pytest.raises(MethodError, match=rf"method 'failing', clip 'a': {type(fault).__name__}: {fault}"):
+            evaluate(Failing(Failing.Settings()), data, out=tmp_path / "run", weights="random@1")
 
     def test_settings_stand_in_the_result_and_guard_the_folder(
         self, clip_folders: Callable[..., Path], tmp_path: Path, dimmer: Dimmer

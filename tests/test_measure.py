@@ -148,10 +148,12 @@ class TestMeasureClip:
         networks = Networks(WEIGHTS)
         network = networks.get("inception")
         network.features = lambda frames: torch_nan(len(frames))  # type: ignore[method-assign, assignment]
-        with pytest.raises(WeightsError, match="inception/truth holds NaN"):
+        with pytest.raises(WeightsError, match="inception features hold NaN"):
             measure_clip(
                 clip_of(truth / "a"), open_frames(truth / "a"), BOTH, networks, FeatureCache(tmp_path / "cache")
             )
+        # What is wrong is not kept, so that a healthy network starts afresh.
+        measure(truth / "a", truth / "a", tmp_path / "cache")
 
 
 def torch_nan(count: int) -> Any:
@@ -186,12 +188,16 @@ class TestMeasurementFile:
         truth, prediction = clip_folders("truth", 1, 20), clip_folders("prediction", 1, 20, noise=9)
         item = measure(truth / "a", prediction / "a", tmp_path / "cache", Plan.of([MCBENCH]))
         files = open_frames(prediction / "a").digest(), open_frames(truth / "a").digest()
-        assert item.serves(Plan.of([MCBENCH]), item.weights, *files)
-        assert not item.serves(BOTH, item.weights, *files)
-        assert not item.serves(Plan.of([MCBENCH]), item.weights, files[1], files[1])
-        assert not item.serves(Plan.of([MCBENCH]), item.weights, files[0], files[0])
+        clip = clip_of(truth / "a")
+        assert item.is_of(clip, *files)
+        assert not item.is_of(clip, files[1], files[1])
+        assert not item.is_of(clip, files[0], files[0])
+        assert not item.is_of(replace(clip, reference_frame=7), *files)
+        assert not item.is_of(replace(clip, frames=19), *files)
+        assert item.serves(Plan.of([MCBENCH]), item.weights)
+        assert not item.serves(BOTH, item.weights)
         other = {**item.weights, "i3d": replace(item.weights["i3d"], sha256="0" * 64)}
-        assert not item.serves(Plan.of([MCBENCH]), other, *files)
+        assert not item.serves(Plan.of([MCBENCH]), other)
 
     def test_torn_or_foreign_files_are_no_measurement(self, tmp_path: Path) -> None:
         assert read_measurement(tmp_path / "none") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -131,25 +130,41 @@ class TestVideoFile:
     @pytest.mark.parametrize(
         ("name", "codec", "pixel_format", "options"),
         [
-            ("a.mp4", "libx264", "yuv420p", {}),
+            ("a.mp4", "libx264", "yuv420p", {"crf": 3}),
             ("b.mkv", "libx264", "yuv444p", {"crf": 3}),
-            ("c.webm", "libvpx-vp9", "yuv420p", {"deadline": "realtime", "cpu-used": 8}),
+            ("ten-bit.mp4", "libx264", "yuv420p10le", {"crf": 3}),
+            ("c.webm", "libvpx-vp9", "yuv420p", {"deadline": "realtime", "cpu-used": 8, "crf": 10}),
         ],
     )
-    def test_decord_and_pyav_are_equal_byte_for_byte(
+    def test_pixels_come_back_as_they_were_but_for_the_codec(
         self, tmp_path: Path, name: str, codec: str, pixel_format: str, options: dict[str, object]
     ) -> None:
         source = open_frames(encode(tmp_path / name, smooth(12), codec, pixel_format, **options))
-        assert np.array_equal(np.stack(list(source.read())), np.stack(list(source.read(decoder="pyav"))))
         assert source.frames == 12
-
-    def test_10_bit_goes_through_pyav(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        source = open_frames(encode(tmp_path / "a.mp4", smooth(5), "libx264", "yuv420p10le", crf=1))
-        monkeypatch.setattr(
-            "mcbench.video.video_file._open_decord", lambda path: pytest.fail("decord reads 10-bit wrongly")
-        )
-        difference = np.abs(np.stack(list(source.read())).astype(int) - smooth(5))
+        difference = np.abs(np.stack(list(source.read())).astype(int) - smooth(12))
         assert difference[:, 2:-2, 2:-2].mean() < 6
+
+    def test_damage_is_refused_and_not_concealed(self, tmp_path: Path) -> None:
+        # decord returns wrong frames from nearly all of these without a word. No decoder sees every flipped bit: what
+        # still follows the grammar of the codec decodes to other pixels, so the bound is not 100%.
+        scene = cv2.GaussianBlur(picture(192, 256), (0, 0), 3)
+        scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+        scroll = np.stack([scene[:, index : index + 192] for index in range(0, 40, 2)])
+        whole = encode(tmp_path / "a.mp4", scroll, "libx264", "yuv420p", container={"movflags": "+faststart"})
+        data = whole.read_bytes()
+        start, end = data.index(b"mdat") + 1000, len(data)
+        refused = []
+        for seed, size in enumerate([16, 64, 400] * 10):
+            place = int(np.random.default_rng(seed).integers(start, end - size))
+            damaged = bytearray(data)
+            damaged[place : place + size] = bytes(value ^ 0x5A for value in data[place : place + size])
+            whole.write_bytes(damaged)
+            try:
+                list(open_frames(whole).read())
+                refused.append(False)
+            except VideoError:
+                refused.append(True)
+        assert np.mean(refused) >= 0.9, refused
 
     def test_lossless_video_comes_back_as_it_was(self, tmp_path: Path) -> None:
         frames = np.stack([picture(64, 64, index) for index in range(6)])
@@ -189,16 +204,6 @@ class TestVideoFile:
         assert len(list(open_frames(path).read())) == 40
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
         with pytest.raises(VideoError, match=r"torn|can be read|does not decode"):
-            list(open_frames(path).read())
-
-    def test_a_damaged_middle_is_refused(self, tmp_path: Path) -> None:
-        noise = np.stack([picture(96, 96, index) for index in range(40)])
-        path = encode(tmp_path / "a.mp4", noise, "libx264", "yuv420p", container={"movflags": "+faststart"})
-        data = bytearray(path.read_bytes())
-        middle = len(data) // 2
-        data[middle : middle + 4000] = os.urandom(4000)
-        path.write_bytes(data)
-        with pytest.raises(VideoError, match="does not decode"):
             list(open_frames(path).read())
 
     def test_a_turned_phone_video_comes_upright(self, tmp_path: Path) -> None:

@@ -48,12 +48,26 @@ def as_frames(frames: Frames, device: torch.device) -> Tensor:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Inference in true float32: cuDNN would else round the factors of convolutions to TF32's 10 bits."""
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-    ):
-        yield
+    """Inference in true float32: no TF32, whose factors have 10 bits, no autocast of a training loop around it."""
+    cudnn: Any = torch.backends.cudnn
+    # From torch 2.9 on, a precision that was set by the new name makes the old one raise.
+    if hasattr(cudnn, "conv") and hasattr(cudnn.conv, "fp32_precision"):
+        settings: list[tuple[Any, str, Any]] = [
+            (cudnn.conv, "fp32_precision", "ieee"),
+            (cudnn.rnn, "fp32_precision", "ieee"),
+        ]
+    else:
+        settings = [(cudnn, "allow_tf32", False)]
+    settings += [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
+    before = [getattr(place, name) for place, name, _ in settings]
+    try:
+        for place, name, value in settings:
+            setattr(place, name, value)
+        with torch.inference_mode(), torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        for (place, name, _), value in zip(settings, before, strict=True):
+            setattr(place, name, value)
 
 
 @contextmanager
@@ -73,6 +87,10 @@ def fold_norm(convolution: Any, norm: Any) -> nn.Module:
     return folded
 
 
+def _layout(convolution: nn.Module) -> torch.memory_format:
+    return torch.channels_last if isinstance(convolution, nn.Conv2d) else torch.channels_last_3d
+
+
 class Convolution(nn.Module):
     """A convolution on the CPU that always runs in oneDNN, with the channels last.
 
@@ -84,7 +102,7 @@ class Convolution(nn.Module):
 
     def __init__(self, source: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__()
-        layout = torch.channels_last if isinstance(source, nn.Conv2d) else torch.channels_last_3d
+        layout = _layout(source)
         self.weight = nn.Parameter(source.weight.contiguous(memory_format=layout), requires_grad=False)
         self.bias = source.bias
         self.geometry: Any = (source.padding, source.stride, source.dilation, source.groups)
@@ -143,7 +161,11 @@ class Backbone(nn.Module):
             network.record = record
             fill(network.core(), state, cls.unused, str(path))
         network.eval().fold()
-        if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d | nn.Conv3d):
+                    module.to(memory_format=_layout(module))
+        elif torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             for parent in list(network.modules()):
                 for name, child in parent.named_children():
                     if isinstance(child, nn.Conv2d | nn.Conv3d):
@@ -245,7 +267,7 @@ class WindowBackbone(Backbone):
             )
         device = self.device
         batch = _CPU_BATCH if device.type == "cpu" else _GPU_WINDOWS
-        layout = torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
+        layout = torch.channels_last_3d
         with full_precision():
             parts = [
                 self.forward(part.to(device).transpose(1, 2).contiguous(memory_format=layout))

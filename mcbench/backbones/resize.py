@@ -24,7 +24,7 @@ def resize_pillow(frames: Tensor, size: int) -> Tensor:
     Returns:
         float32 (N, 3, size, size) on 0-255, which bicubic overshoot may leave.
     """
-    out = torch.empty(len(frames), 3, size, size)
+    out = torch.empty(len(frames), 3, size, size, dtype=torch.float32)
     planes = frames.permute(0, 3, 1, 2).to(torch.float32).contiguous().numpy()
     for frame, frame_planes in enumerate(planes):
         for channel, plane in enumerate(frame_planes):

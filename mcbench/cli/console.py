@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from mcbench.workers import this_worker
 
 __all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json"]
 
@@ -31,7 +34,7 @@ def _progress() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=errors,
         transient=True,
-        disable=not errors.is_terminal,
+        disable=not errors.is_terminal or this_worker().index != 0,
     )
 
 
@@ -56,12 +59,12 @@ class ProgressReporter:
 
     def advance(self, frames: int, what: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, advance=frames, description=f"measuring {what}")
+            self._progress.update(self._task, advance=frames, description=f"measuring {escape(what)}")
 
     def warn(self, text: str) -> None:
-        if text not in self._warned:
+        if text not in self._warned and this_worker().index == 0:
             self._warned.add(text)
-            errors.print(f"mcbench: warning: {text}", style="yellow", soft_wrap=True)
+            errors.print(f"mcbench: warning: {text}", style="yellow", soft_wrap=True, markup=False)
 
 
 @contextmanager

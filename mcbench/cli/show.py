@@ -46,7 +46,7 @@ def show_result(result: Result, path: Path, *, as_json: bool) -> None:
         output.print(Text.assemble((id, "bold cyan"), f"  {PROTOCOLS[id].summary}"))
         output.print(_table(protocol))
     for line in _footnotes(result):
-        output.print(f"  {line}", style="dim", soft_wrap=True)
+        output.print(f"  {line}", style="dim", soft_wrap=True, markup=False)
     unverified = result.unverified_weights
     if unverified:
         kinds = ", ".join(sorted(set(unverified.values())))
@@ -57,7 +57,7 @@ def show_result(result: Result, path: Path, *, as_json: bool) -> None:
             soft_wrap=True,
         )
     output.print()
-    errors.print(f"{path} ({_duration(result.provenance.seconds)})", soft_wrap=True)
+    errors.print(f"{path} ({_duration(result.provenance.seconds)})", soft_wrap=True, markup=False)
 
 
 def format_metric(name: str, value: float | None) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from mcbench.errors import DatasetError
 
 __all__ = ["KEYPOINT_NAMES", "Annotations", "Clip", "Dataset", "FrameSource", "ReferenceAnnotations"]
 
@@ -97,7 +100,7 @@ class Clip:
     """One video of a data set.
 
     Attributes:
-        name: unique in the data set, matches `[A-Za-z0-9_.-]+`; predictions carry the same name.
+        name: unique in the data set, and a file name: predictions carry the same name.
         source: the true frames.
         frames: how many frames count (the first `frames` of the source).
         fps: frames a second.
@@ -114,11 +117,31 @@ class Clip:
     reference_source: FrameSource | None = None
     annotations: Annotations | None = None
 
+    def __post_init__(self) -> None:
+        if not self.name or self.name.startswith(".") or set(self.name) & set("/\\\0"):
+            raise DatasetError(
+                f"a clip cannot be called {self.name!r}: its name must be a file name without a leading dot"
+            )
+        if self.frames < 1:
+            raise DatasetError(f"clip '{self.name}': {self.frames} frames; it needs at least 1")
+        if (self.reference_frame is None) == (self.reference_source is None):
+            raise DatasetError(f"clip '{self.name}': give either a reference frame or a reference image of its own")
+        if self.reference_frame is not None and self.reference_frame < 0:
+            raise DatasetError(f"clip '{self.name}': reference frame {self.reference_frame}; frames are counted from 0")
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named, versioned list of clips."""
+    """A named, versioned list of clips.
+
+    Attributes:
+        name: as `mcbench datasets` lists it, `custom` for a folder of truths.
+        version: changes whenever a frame changes.
+        clips: in the order in which they are measured.
+        folder: where a folder of truths lies, None for a named data set.
+    """
 
     name: str
     version: str
     clips: tuple[Clip, ...]
+    folder: Path | None = None

@@ -5,11 +5,12 @@ video. States are flat float64 vectors joined by `cat`, so that processes with a
 synchronised, and a video's entries stay in one order in all states.
 
 The frames are taken as they come: a value is that of its protocol only for frames with the protocol's geometry,
-512 x 512 after the centre-crop (`mcbench.video`).
+512 x 512 after the centre-crop (`mcbench.geometry.to_square`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mcbench.backbones import load_backbone
+from mcbench.backbones.weights import record_of
 from mcbench.errors import UsageError
 from mcbench.metrics.windows import window_starts
 from mcbench.protocol import MCBENCH, MetricName, Protocol, get_protocol
@@ -34,6 +36,39 @@ Values = npt.NDArray[np.float64]
 
 WINDOWS_AT_A_TIME = 16
 """Windows cut out at once: at stride 1 they repeat each frame 16 times, which a long video must not do in memory."""
+
+
+class Network:
+    """The backbone of a metric, loaded where the metric is when it is first used.
+
+    It is no submodule of the metric: its weights are constants, which must not enter a model's state dict, follow its
+    `half`, or be trained with it.
+
+    Args:
+        name: a backbone.
+        weights: `published`, `random@1`, or the path of a file.
+        ready: a backbone to use instead, wherever it is.
+
+    Raises:
+        WeightsError: if the weights are missing or damaged.
+    """
+
+    def __init__(self, name: str, weights: str, ready: Any | None = None) -> None:
+        self._name = name
+        self._weights = weights
+        self._ready = ready
+        self._loaded: tuple[torch.device, Any] | None = None
+        # Weights that are missing are an error now, not after the first epoch.
+        self.key = "given" if ready is not None else record_of(name, weights).sha256[:8]
+
+    def on(self, device: torch.device) -> Any:
+        """The backbone on a device."""
+        if self._ready is not None:
+            # A training loop may have set its batch norms free.
+            return self._ready.eval()
+        if self._loaded is None or self._loaded[0] != device:
+            self._loaded = device, load_backbone(self._name, self._weights, device)
+        return self._loaded[1]
 
 
 class VideoMetric(Metric):
@@ -59,6 +94,17 @@ class VideoMetric(Metric):
         # A process without videos takes part in a synchronisation with empty vectors of this type.
         self.set_dtype(torch.float64)
 
+    def _add_states(self, *names: str, key: str = "") -> None:
+        """Lists joined by `cat`.
+
+        A MetricCollection takes metrics for one whose states have the same names and values after the first update,
+        so the names say what is measured.
+        """
+        kind = re.sub(r"\W", "_", f"{self.name}_{self.protocol.id}_{key}")
+        self._states = {name: f"{kind}_{name}" for name in names}
+        for state in self._states.values():
+            self.add_state(state, default=[], dist_reduce_fx="cat")
+
     def update(self, predictions: Tensor, truth: Tensor) -> None:
         """Add videos; all of them or, on an error, none.
 
@@ -73,7 +119,7 @@ class VideoMetric(Metric):
         for entry in entries:
             for state, values in entry.items():
                 vector = torch.as_tensor(values).detach().clone().flatten()
-                getattr(self, state).append(vector.to(self.device, torch.float64))
+                getattr(self, self._states[state]).append(vector.to(self.device, torch.float64))
 
     def compute(self) -> Tensor:
         """The metric over all videos, a float64 scalar.
@@ -92,7 +138,7 @@ class VideoMetric(Metric):
 
     def _gather(self, state: str) -> Values:
         """A state as one vector: a list before synchronisation, a tensor after it."""
-        parts: list[Tensor] | Tensor = getattr(self, state)
+        parts: list[Tensor] | Tensor = getattr(self, self._states[state])
         if not isinstance(parts, Tensor):
             parts = torch.cat(parts) if parts else torch.empty(0)
         return np.asarray(parts.detach().cpu().numpy(), dtype=np.float64)
@@ -118,8 +164,7 @@ class PairMetric(VideoMetric):
         if reference_frame is not None and reference_frame < 0:
             raise ValueError(f"the reference frame must be 0 or more, or None, not {reference_frame}")
         self.reference_frame = reference_frame if self.protocol.drop_reference else None
-        self.add_state("sums", default=[], dist_reduce_fx="cat")
-        self.add_state("counts", default=[], dist_reduce_fx="cat")
+        self._add_states("sums", "counts", key=str(self.reference_frame))
 
     def _score(self, prediction: Frames, truth: Frames) -> Values:
         """The metric of each frame, (T,)."""
@@ -174,10 +219,13 @@ class FeatureMetric(VideoMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(protocol, **kwargs)
-        self.backbone: Any = load_backbone(self.backbone_name, weights) if backbone is None else backbone
-        self.add_state("prediction_features", default=[], dist_reduce_fx="cat")
-        self.add_state("truth_features", default=[], dist_reduce_fx="cat")
-        self.add_state("lengths", default=[], dist_reduce_fx="cat")
+        self._network = Network(self.backbone_name, weights, backbone)
+        self._add_states("prediction_features", "truth_features", "lengths", key=self._network.key)
+
+    @property
+    def backbone(self) -> Any:
+        """The network, on the metric's device."""
+        return self._network.on(self.device)
 
     def _features(self, frames: Tensor) -> Tensor:
         """Features of one video, (n, d)."""
@@ -188,8 +236,6 @@ class FeatureMetric(VideoMetric):
         raise NotImplementedError
 
     def _measure(self, prediction: Tensor, truth: Tensor) -> dict[str, Any]:
-        # A training loop that calls `train` on all its modules must not set the network's batch norms free.
-        self.backbone.eval()
         features = self._features(truth)
         return {
             "prediction_features": self._features(prediction),
@@ -228,12 +274,13 @@ class WindowFeatureMetric(FeatureMetric):
         starts = window_starts(len(frames), self.protocol.window_stride, self.protocol.window_length)
         if not starts:
             return torch.empty(0, device=self.device)
-        prepared = self.backbone.prepare(frames)
+        backbone = self.backbone
+        prepared = backbone.prepare(frames)
         parts = []
         for first in range(0, len(starts), WINDOWS_AT_A_TIME):
             block = starts[first : first + WINDOWS_AT_A_TIME]
             windows = torch.stack([prepared[start : start + self.protocol.window_length] for start in block])
-            parts.append(self.backbone.features(windows))
+            parts.append(backbone.features(windows))
         return torch.cat(parts)
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.backbones import load_backbone
-from mcbench.metrics.base import PairMetric
+from mcbench.metrics.base import Network, PairMetric
 from mcbench.metrics.frames import check_frames
 from mcbench.protocol import MCBENCH, Protocol
 
@@ -81,8 +80,13 @@ class LPIPS(PairMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(protocol, reference_frame, **kwargs)
-        self.backbone: Any = load_backbone(self.protocol.lpips_network, weights) if backbone is None else backbone
+        self._network = Network(self.protocol.lpips_network, weights, backbone)
+        self._add_states("sums", "counts", key=f"{self.reference_frame}_{self._network.key}")
+
+    @property
+    def backbone(self) -> Any:
+        """The network, on the metric's device."""
+        return self._network.on(self.device)
 
     def _score(self, prediction: Frames, truth: Frames) -> Values:
-        self.backbone.eval()
         return lpips(prediction, truth, self.backbone, self.protocol.lpips_range == "signed")

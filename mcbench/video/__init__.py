@@ -3,8 +3,8 @@
 Frames are uint8 RGB arrays of shape (height, width, 3) everywhere. Three kinds of source are read, frame by frame,
 in order, never through a change of rate: a folder of PNG or JPEG files, a video, a GIF.
 
-8-bit H.264 and VP9 are decoded by decord where it is installed and by PyAV otherwise; the two are equal byte for
-byte there. Everything else goes through PyAV, since decord is off by tens of grey levels on 10-bit video.
+Videos go through PyAV, which refuses damage when it is told to. decord is as fast and equal byte for byte on whole
+8-bit files, but returns wrong frames from damaged ones without a word, and is tens of grey levels off on 10-bit video.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,9 +50,12 @@ class FrameFolder:
     @cached_property
     def files(self) -> list[Path]:
         """The image files in the order of their numbers."""
-        files = sorted(
-            (entry for entry in self.path.iterdir() if _is_frame(entry)), key=lambda entry: number_key(entry.stem)
-        )
+        try:
+            entries = [entry for entry in self.path.iterdir() if _is_frame(entry)]
+        except OSError as error:
+            why = error.strerror or error
+            raise VideoError(f"{self.path}: cannot be listed ({why}); mend its permissions") from error
+        files = sorted(entries, key=lambda entry: number_key(entry.stem))
         if not files:
             raise VideoError(f"{self.path}: no frames in it; put one .png or .jpg for each frame there")
         for one, other in itertools.pairwise(files):
@@ -82,8 +86,9 @@ class FrameFolder:
     def digest(self) -> str:
         digest = hashlib.sha256()
         for file in self.files:
-            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            digest.update(os.fsencode(file.name) + b"\0")
             hash_file(file, digest)
+            digest.update(b"\0")
         return digest.hexdigest()
 
     def _load(self, file: Path) -> Frame:

@@ -1,4 +1,4 @@
-"""A video file or GIF, decoded by decord where it is equal to PyAV, and by PyAV otherwise."""
+"""A video file or GIF, decoded by PyAV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import numpy as np
@@ -23,8 +23,6 @@ Frame = npt.NDArray[np.uint8]
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
 
-_DECORD_CODECS = {"h264", "vp9"}
-_DECORD_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _SPARSE_TOLERANCE = 1.5
 """Frames by which a container without a frame count may end before its stated duration; more is a torn file."""
 
@@ -71,42 +69,35 @@ class VideoFile:
     def fps(self) -> float | None:
         return self._probe.fps
 
-    def read(self, decoder: Literal["auto", "pyav"] = "auto") -> Iterator[Frame]:
+    def read(self) -> Iterator[Frame]:
         """Every frame in order.
 
-        Args:
-            decoder: `pyav` keeps decord out.
+        Raises:
+            VideoError: if a frame does not decode, or changes its size.
         """
-        probe = self._probe
-        simple = (
-            probe.codec in _DECORD_CODECS
-            and probe.pixel_format in _DECORD_FORMATS
-            and not probe.discarded
-            and not probe.quarter_turns
-        )
-        reader = _open_decord(self.path) if decoder == "auto" and simple else None
-        # decord builds its own index of the file; where it counts otherwise, PyAV has the word.
-        if reader is not None and len(reader) == probe.frames:
-            for index in range(probe.frames):
-                try:
-                    frame: Frame = reader[index].asnumpy()
-                except Exception as error:  # decord raises its own classes, which it does not export
-                    raise VideoError(self._torn(index)) from error
-                yield frame
-            return
         decoded = 0
+        first: tuple[int, int] | None = None
         try:
             with av.open(str(self.path)) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
+                # By default damage is concealed: wrong pixels, and no word of it.
+                stream.codec_context.options = {"err_detect": "explode"}
                 for picture in container.decode(stream):
                     if picture.is_corrupt:
                         raise VideoError(self._torn(decoded))
-                    yield self._upright(picture)
+                    frame = self._upright(picture)
+                    first = first or frame.shape[:2]
+                    if frame.shape[:2] != first:
+                        raise VideoError(
+                            f"{self.path}: frame {decoded} is {frame.shape[1]} x {frame.shape[0]}, frame 0"
+                            f" {first[1]} x {first[0]}; all frames of a clip have one size"
+                        )
+                    yield frame
                     decoded += 1
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(self._torn(decoded)) from error
-        if decoded != probe.frames:
+        if decoded != self._probe.frames:
             raise VideoError(self._torn(decoded))
 
     def digest(self) -> str:
@@ -190,15 +181,3 @@ class VideoFile:
         if turns:
             self.conversions.add(f"turned by {degrees} degrees as the file asks")
         return turns
-
-
-def _open_decord(path: Path) -> Any | None:
-    try:
-        import decord
-    except (ImportError, OSError):  # no wheel for this platform, or one that does not load
-        return None
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        return decord.VideoReader(str(path), num_threads=1)
-    except Exception:  # decord raises its own classes; PyAV then says what is wrong with the file
-        return None

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mcbench.atomic import open_permissions
 from mcbench.errors import VideoError
 from mcbench.video.common import one_line
 
@@ -26,9 +27,11 @@ Frame = npt.NDArray[np.uint8]
 def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     """Write frames as `00000.png …`; the folder appears whole or not at all, and replaces one that is there.
 
+    Temporary folders that a killed process left beside it are removed; only one process may write a folder at a time.
+
     Args:
         folder: the folder to make.
-        frames: (height, width, 3) uint8 RGB each.
+        frames: (height, width, 3) uint8 RGB each. What they raise themselves goes to the caller as it is.
 
     Returns:
         How many were written.
@@ -36,23 +39,33 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     Raises:
         VideoError: if the disk is full or the place cannot be written to.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary: Path | None = None
     count = 0
     try:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for stale in folder.parent.glob(f".{_escape(folder.name)}.frames-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.frames-", dir=folder.parent))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         for frame in frames:
-            # Level 1 is a third of the time of Pillow's default 6 for files 10% larger.
-            Image.fromarray(frame).save(temporary / f"{count:05d}.png", compress_level=1)
+            try:
+                # Level 1 is a third of the time of Pillow's default 6 for files 10% larger.
+                Image.fromarray(frame).save(temporary / f"{count:05d}.png", compress_level=1)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
             count += 1
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    except OSError as error:
-        raise VideoError(
-            f"{folder}: cannot be written ({error.strerror or one_line(error)}); free space there"
-        ) from error
+        try:
+            open_permissions(temporary)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
     return count
 
 
@@ -89,7 +102,17 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 1
             container.mux(stream.encode(None))
         temporary.replace(path)
     except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _unwritable(path: Path, error: Exception) -> VideoError:
+    why = getattr(error, "strerror", None) or one_line(error)
+    return VideoError(f"{path}: cannot be written ({why}); free space there, or mend its permissions")
+
+
+def _escape(name: str) -> str:
+    """A file name as a pattern that matches only itself."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

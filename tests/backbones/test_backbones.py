@@ -139,13 +139,20 @@ def test_other_frames_are_refused(frames: np.ndarray, backbone: Make) -> None:
 
 
 def test_networks_run_in_full_float32_and_leave_the_callers_settings_alone() -> None:
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = True
+    # A training loop may allow TF32, by the name of torch 2.9 and later, and run under autocast.
+    cudnn = torch.backends.cudnn
+    has_new_name = hasattr(cudnn, "conv") and hasattr(cudnn.conv, "fp32_precision")
+    place, name, loose, full = (
+        (cudnn.conv, "fp32_precision", "tf32", "ieee") if has_new_name else (cudnn, "allow_tf32", True, False)
+    )
+    before = getattr(place, name)
+    setattr(place, name, loose)
     try:
-        with full_precision():
-            assert not torch.backends.cudnn.allow_tf32
+        with torch.autocast("cpu", dtype=torch.bfloat16), full_precision():
+            assert getattr(place, name) == full
             assert torch.is_inference_mode_enabled()
-        assert torch.backends.cudnn.allow_tf32
+            assert torch.nn.functional.linear(torch.ones(1, 3), torch.ones(2, 3)).dtype == torch.float32
+        assert getattr(place, name) == loose
         assert not torch.is_inference_mode_enabled()
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        setattr(place, name, before)

@@ -235,7 +235,7 @@ def test_an_update_that_fails_adds_nothing() -> None:
     predictions, truth = clips(2, 4, 2, side=8)
     with pytest.raises(ValueError, match="smaller than the 11 x 11 window"):
         metric.update(predictions, truth)
-    assert len(metric.counts) == 1
+    assert len(metric._gather("counts")) == 1
     assert metric.compute() == value
 
 
@@ -289,7 +289,31 @@ def test_real_networks(metric_class: type[Metric]) -> None:
     assert torch.isfinite(value)
     dimension = {"i3d": 400}.get(metric.backbone_name, 2048)
     per_video = 16 if metric_class in (FID, KID) else 1
-    assert sum(len(state) for state in metric.truth_features) == 3 * per_video * dimension
+    assert len(metric._gather("truth_features")) == 3 * per_video * dimension
     metric.reset()
     metric.update(truth, truth)
     assert metric.compute() == 0
+
+
+def test_a_collection_keeps_apart_what_looks_alike_at_first() -> None:
+    # torchmetrics merges metrics whose states have the same names and values after the first update.
+    from torchmetrics import MetricCollection
+
+    random = torch.Generator().manual_seed(3)
+    truth, wrong = torch.randint(0, 256, (2, 2, 18, 16, 16, 3), dtype=torch.uint8, generator=random)
+    perfect = truth.clone()
+    alone = {"l1": L1(), "legacy": L1("disco-legacy@1"), "lpips": LPIPS(backbone=PairFake())}
+    together = MetricCollection({"l1": L1(), "legacy": L1("disco-legacy@1"), "lpips": LPIPS(backbone=PairFake())})
+    for prediction in (perfect, wrong):
+        together.update(prediction, truth)
+        for metric in alone.values():
+            metric.update(prediction, truth)
+    for name, value in together.compute().items():
+        assert value == alone[name].compute(), name
+
+
+def test_the_network_is_no_part_of_the_model_around_it() -> None:
+    model = torch.nn.Sequential(FID(backbone=FrameFake()))
+    assert not list(model.parameters())
+    assert not model.state_dict()
+    model.half()

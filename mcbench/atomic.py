@@ -1,0 +1,73 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from mcbench.errors import ResultError
+
+__all__ = ["open_permissions", "replacing", "write_tensors", "write_text"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, which takes its place when the body is done.
+
+    Raises:
+        ResultError: if the disk is full or the place cannot be written to; what was there before stays.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        open_permissions(temporary)
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ResultError(f"{path}: cannot be written ({why}); free space there, or mend its permissions") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, flushed to disk before it is renamed.
+
+    Raises:
+        ResultError: as `replacing`.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_tensors(arrays: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
+    """Write arrays as safetensors.
+
+    Raises:
+        ResultError: as `replacing`.
+    """
+    with replacing(path) as temporary:
+        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        safetensors.numpy.save_file(contiguous, temporary, metadata=metadata or None)
+
+
+def open_permissions(path: Path) -> None:
+    """Give a temporary file or folder, which is its maker's alone, the permissions of an ordinary one."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
