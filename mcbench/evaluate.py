@@ -21,6 +21,7 @@ from mcbench.aggregate import apply_protocols
 from mcbench.backbones import BACKBONES
 from mcbench.datasets import load_dataset
 from mcbench.datasets.base import Clip, Dataset, FrameSource
+from mcbench.datasets.found import clip_name
 from mcbench.datasets.manifest import fingerprint
 from mcbench.errors import PredictionError, ResultError, UsageError, nearest
 from mcbench.features import FeatureCache, Networks
@@ -158,7 +159,9 @@ def score(
     reporter = reporter or _Silent()
     if isinstance(dataset, str):
         dataset = load_dataset(dataset)
-    found = find_clips(predictions)
+    named = find_clips(predictions)
+    # Data sets whose own names are no file names (TED-talks: `abc#000000#000100`) are known by tamer ones.
+    found = {clip_name(name): path for name, path in named.items()} | named
     wanted = {clip.name: clip for clip in dataset.clips}
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -166,7 +169,8 @@ def score(
             f"{predictions}: {len(missing)} of {len(wanted)} clips are missing: {_listed(missing)}"
             f"{nearest(missing[0], set(found) - set(wanted))}; every clip of the data set needs its prediction"
         )
-    if extra := [name for name in found if name not in wanted]:
+    used = {found[name] for name in wanted}
+    if extra := [name for name, path in named.items() if path not in used]:
         reporter.warn(f"{predictions}: not in the data set, left out: {_listed(extra)}")
     sources = {name: open_frames(found[name]) for name in wanted}
     for name, source in sources.items():

@@ -16,6 +16,7 @@ from mcbench.cli.options import (
     JsonOption,
     OutOption,
     ProtocolOption,
+    SplitOption,
     WeightsOption,
     WorkersOption,
     check_engine,
@@ -39,6 +40,7 @@ $ mcbench eval --method truth --frames 16 --protocol mcbench@1 --workers 2"""
 def run(
     method: Annotated[str, typer.Option("--method", help="One of `mcbench methods`.", metavar="NAME")],
     dataset: Annotated[str, typer.Option("--dataset", help="What to measure it on.", metavar="D")] = "synthetic-mini",
+    split: SplitOption = None,
     protocol: ProtocolOption = None,
     checkpoint: Annotated[
         Path | None,
@@ -73,7 +75,7 @@ def run(
         device = resolve_device(device)
         made = load_method(method, settings=settings, checkpoint=checkpoint, device=device)
         with drawing(dataset) as on_frame:
-            loaded = load_dataset(dataset, clips=clips, frames=frames, on_frame=on_frame)
+            loaded = load_dataset(dataset, clips=clips, frames=frames, on_frame=on_frame, split=split)
         out = out or Path("runs") / f"{method}-{dataset}"
         result = evaluate(
             made, loaded, protocols=protocols, weights=chosen, out=out, device=device, seed=seed, reporter=reporter

@@ -19,6 +19,7 @@ __all__ = [
     "JsonOption",
     "OutOption",
     "ProtocolOption",
+    "SplitOption",
     "WeightsOption",
     "WorkersOption",
     "check_engine",
@@ -43,6 +44,9 @@ WeightsOption = Annotated[
         "Synthetic data sets default to random@1.",
         metavar="WEIGHTS",
     ),
+]
+SplitOption = Annotated[
+    str | None, typer.Option("--split", help="Split of an imported data set, where it has several.", metavar="NAME")
 ]
 OutOption = Annotated[
     Path | None,

@@ -16,6 +16,7 @@ from mcbench.cli.options import (
     JsonOption,
     OutOption,
     ProtocolOption,
+    SplitOption,
     WeightsOption,
     WorkersOption,
     check_engine,
@@ -44,6 +45,7 @@ def run(
         Path | None,
         typer.Option("--truth", help="Or a folder of truths, laid out as the predictions.", metavar="DIR"),
     ] = None,
+    split: SplitOption = None,
     protocol: ProtocolOption = None,
     weights: WeightsOption = None,
     out: OutOption = None,
@@ -66,7 +68,7 @@ def run(
             loaded = open_truth(truth)
         else:
             with drawing(dataset or "") as on_frame:
-                loaded = load_dataset(dataset or "", on_frame=on_frame)
+                loaded = load_dataset(dataset or "", on_frame=on_frame, split=split)
         out = out or Path("runs") / f"{predictions.resolve().name}-{loaded.name}"
         result = score(
             predictions, loaded, protocols=protocols, weights=chosen, out=out, device=device, reporter=reporter

@@ -11,20 +11,22 @@ import json
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mcbench.atomic import write_text
 from mcbench.datasets.base import Clip
-from mcbench.errors import DatasetError
-from mcbench.text_files import write_text
+from mcbench.errors import DatasetError, ResultError
 
 __all__ = [
     "MANIFEST",
     "ClipEntry",
+    "Identified",
     "Manifest",
+    "check_comparable",
     "describe_clip",
     "fingerprint",
     "frame_digest",
@@ -169,3 +171,51 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     """
     document = manifest.model_dump(mode="json", by_alias=True)
     write_text(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n", folder / MANIFEST)
+
+
+class Identified(Protocol):
+    """What says on which frames something was measured; `mcbench.results.DatasetInfo` does."""
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def version(self) -> str:
+        """Its version, with the split of an imported one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """`fingerprint` over its clips."""
+
+    @property
+    def clips(self) -> int:
+        """Number of clips."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+
+
+def check_comparable(a: Identified, b: Identified) -> None:
+    """Make sure that two results were measured on the same frames.
+
+    Raises:
+        ResultError: if not; with both fingerprints, cut to 12 digits, and why they are likely to differ.
+    """
+    if a.fingerprint == b.fingerprint:
+        return
+    if a.name != b.name:
+        reason = f"the data sets are '{a.name}' and '{b.name}'"
+    elif a.version != b.version:
+        reason = f"the versions or splits of '{a.name}' are {a.version} and {b.version}"
+    elif a.clips != b.clips:
+        reason = f"{a.clips} and {b.clips} clips of '{a.name}'"
+    elif a.frames != b.frames:
+        reason = f"{a.frames} and {b.frames} frames of '{a.name}'"
+    else:
+        reason = f"as many clips and frames of '{a.name}', but other pixels, names or reference frames"
+    raise ResultError(
+        f"not comparable: fingerprints {a.fingerprint[:12]} and {b.fingerprint[:12]} differ ({reason});"
+        " measure both on the same frames"
+    )

@@ -201,8 +201,12 @@ class TestHelp:
         # Each stands whole on a line of 80 columns, so that it can be copied.
         assert examples_of(out) == examples_of(verb.EXAMPLES) != []  # type: ignore[attr-defined]
 
-    def test_the_first_help_lists_the_verbs(self, mcbench: Callable[[str], tuple[int, str, str]]) -> None:
-        _, out, _ = mcbench("--help")
+    @pytest.mark.parametrize("arguments", ["", "--help"])
+    def test_the_first_help_lists_the_verbs(
+        self, mcbench: Callable[[str], tuple[int, str, str]], arguments: str
+    ) -> None:
+        code, out, error = mcbench(arguments)
+        assert (code, error) == (0, "")
         assert all(verb.NAME in out for verb in VERBS)
         assert examples_of(out)
 
