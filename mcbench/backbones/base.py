@@ -96,8 +96,7 @@ class Convolution(nn.Module):
 
     torch chooses between oneDNN and kernels up to three times slower by batch size and number of threads. With one
     kernel, the same input gives the same feature to the last bit, in whatever batch and by however many threads, so
-    that results do not depend on how clips were shared out. (What is left is the bilinear resize before Inception,
-    which torch rounds in one way on one thread and in another, 1e-6 apart, on more.)
+    that results do not depend on how clips were shared out.
     """
 
     def __init__(self, source: nn.Conv2d | nn.Conv3d) -> None:
