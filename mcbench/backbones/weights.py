@@ -265,7 +265,7 @@ def _locate(entry: WeightsFile, weights: str) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"the {entry.name} weights are missing: {entry.file} (SHA-256 {entry.sha256 or entry.sha256_prefix + '…'}) "
-            f"is not in {path.parent}; fetch it from {entry.addresses[0]} into that folder, "
+            f"is not in {path.parent}; run `mcbench download weights`, put it there from {entry.addresses[0]}, "
             f"or go on without it with `--weights {RANDOM}`"
         )
     return path
@@ -281,7 +281,7 @@ def _check(entry: WeightsFile, path: Path, file: BinaryIO, trust_note: bool) -> 
     if entry.size is not None and stat.st_size != entry.size:
         raise WeightsError(
             f"{path} has {stat.st_size} bytes, the published {entry.file} has {entry.size}: "
-            "the download broke off or it is another file; delete it and fetch it again"
+            "the download broke off or it is another file; `mcbench download weights` fetches it again"
         )
     stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
     noted_digest, noted_stamp = _read_note(path)
@@ -289,7 +289,7 @@ def _check(entry: WeightsFile, path: Path, file: BinaryIO, trust_note: bool) -> 
     if not digest.startswith(entry.sha256 or entry.sha256_prefix):
         raise WeightsError(
             f"{path} is not the published {entry.file}: its SHA-256 is {digest}, "
-            f"not {entry.sha256 or entry.sha256_prefix + '…'}; delete it and fetch it again"
+            f"not {entry.sha256 or entry.sha256_prefix + '…'}; `mcbench download weights` fetches it again"
         )
     if entry.sha256 is None and noted_digest and noted_digest != digest:
         raise WeightsError(

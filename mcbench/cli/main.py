@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from mcbench import __version__
-from mcbench.cli import datasets, env, eval, methods, score
+from mcbench.cli import datasets, doctor, download, env, eval, methods, score
 from mcbench.cli.console import errors
 from mcbench.errors import UserError
 
@@ -18,12 +18,12 @@ app = typer.Typer(
     name="mcbench",
     help="The benchmark of pose-guided character animation.",
     epilog="Start with:\n\n$ mcbench eval --method copy-reference",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _verb in (eval, score, datasets, methods, env):
+for _verb in (eval, score, doctor, download, datasets, methods, env):
     app.command(_verb.NAME, epilog=_verb.EXAMPLES)(_verb.run)
 
 
@@ -35,9 +35,11 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 # The class that all faults of usage share, wherever this version of typer keeps it.

@@ -1,0 +1,186 @@
+"""What `score` refuses is a finding: names, counts, sizes, files that do not decode."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mcbench.datasets import open_truth
+from mcbench.doctor import Diagnosis, Finding, diagnose
+from mcbench.errors import VideoError
+from mcbench.video import write_frames, write_video
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def folders(clip_folders: Make) -> tuple[Path, Path]:
+    """Predictions and truths of three clips `a`, `b`, `c`, 8 frames each."""
+    return clip_folders("predictions", 3, 8, noise=9), clip_folders("truth", 3, 8)
+
+
+def look(folders: tuple[Path, Path]) -> Diagnosis:
+    return diagnose(folders[0], open_truth(folders[1]))
+
+
+def only(diagnosis: Diagnosis, code: str) -> Finding:
+    """The one finding of that code."""
+    (found,) = (item for item in diagnosis.findings if item.code == code)
+    return found
+
+
+def test_nothing_is_wrong(folders: tuple[Path, Path]) -> None:
+    diagnosis = look(folders)
+    assert diagnosis.findings == ()
+    assert diagnosis.document() == {"ok": True, "findings": []}
+    assert (diagnosis.clips, diagnosis.frames) == (3, 24)
+
+
+def test_a_missing_clip(folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(folders[0] / "b")
+    diagnosis = look(folders)
+    assert not diagnosis.ok
+    assert [(item.code, item.clip, item.grade) for item in diagnosis.findings] == [("missing-clip", "b", "error")]
+
+
+def test_an_extra_clip_is_a_note(folders: tuple[Path, Path], clip_folders: Make) -> None:
+    random = np.random.default_rng(5)
+    write_frames(folders[0] / "z", random.integers(0, 255, (8, 64, 64, 3), np.uint8))
+    diagnosis = look(folders)
+    assert diagnosis.ok
+    assert only(diagnosis, "extra-clip").clip == "z"
+
+
+@pytest.mark.parametrize("name", ["B", "0001", "b_generated"])
+def test_a_misnamed_clip_is_known_by_what_it_shows(folders: tuple[Path, Path], name: str) -> None:
+    (folders[0] / "b").rename(folders[0] / name)
+    diagnosis = look(folders)
+    found = only(diagnosis, "misnamed-clip")
+    assert (found.clip, found.remedy) == ("b", f"rename '{name}' to 'b'")
+    assert len(diagnosis.findings) == 1
+
+
+def test_clips_that_changed_names(folders: tuple[Path, Path]) -> None:
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        (folders[0] / old).rename(folders[0] / new)
+    found = [item for item in look(folders).findings if item.code == "misnamed-clip"]
+    assert [(item.clip, item.remedy) for item in found] == [("a", "rename 'b' to 'a'"), ("b", "rename 'a' to 'b'")]
+
+
+def test_the_folder_that_was_meant(folders: tuple[Path, Path]) -> None:
+    diagnosis = diagnose(folders[0].parent, open_truth(folders[1]))
+    assert {item.code for item in diagnosis.findings if item.grade == "error"} == {"missing-clip"}
+    assert str(folders[0]) in diagnosis.findings[0].remedy
+
+
+def test_one_picture_in_place_of_a_clip(folders: tuple[Path, Path]) -> None:
+    (folders[0] / "a" / "00003.png").rename(folders[0] / "a.png")
+    shutil.rmtree(folders[0] / "a")
+    assert "one picture, a.png" in only(look(folders), "missing-clip").evidence
+
+
+def test_an_empty_folder_lacks_every_clip(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    diagnosis = diagnose(tmp_path / "empty", open_truth(folders[1]))
+    assert [item.clip for item in diagnosis.findings if item.code == "missing-clip"] == ["a", "b", "c"]
+
+
+def test_no_folder_is_a_fault_of_usage(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="no such folder"):
+        diagnose(tmp_path / "nowhere", open_truth(folders[1]))
+    with pytest.raises(VideoError, match="not a folder"):
+        diagnose(folders[0] / "a" / "00000.png", open_truth(folders[1]))
+
+
+def _sixteen_bits(folder: Path) -> None:
+    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 3).save(folder / "a" / "00003.png")
+
+
+def _transparent(folder: Path) -> None:
+    Image.new("RGBA", (64, 64), (9, 9, 9, 128)).save(folder / "a" / "00003.png")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "evidence"),
+    [
+        (lambda folder: (folder / "a" / "00003.png").write_bytes(b"\x89PNG"), "unreadable", "00003.png"),
+        (_transparent, "unreadable", "transparent pixels"),
+        (_sixteen_bits, "unreadable", "16 bits"),
+        (lambda folder: [file.unlink() for file in (folder / "a").iterdir()], "unreadable", "no frames in it"),
+        (lambda folder: Image.new("RGB", (64, 64)).save(folder / "a" / "3.png"), "unreadable", "same frame number"),
+        (lambda folder: (folder / "a.mp4").write_bytes(b"no video"), "colliding-names", "both clip 'a'"),
+        (lambda folder: Image.new("RGB", (64, 65)).save(folder / "a" / "00003.png"), "mixed-sizes", "1 of 64 x 65"),
+        (lambda folder: (folder / "a" / "00007.png").unlink(), "frame-count", "7 frames where the truth has 8"),
+    ],
+)
+def test_what_score_refuses(
+    folders: tuple[Path, Path], spoil: Callable[[Path], object], code: str, evidence: str
+) -> None:
+    spoil(folders[0])
+    diagnosis = look(folders)
+    found = only(diagnosis, code)
+    assert not diagnosis.ok
+    assert (found.clip, found.grade) == ("a", "error")
+    assert evidence in found.evidence
+    assert found.remedy
+    assert all(item.clip == "a" for item in diagnosis.findings)
+
+
+def test_a_torn_video(folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(folders[0] / "a")
+    write_video(folders[0] / "a.mp4", [np.full((64, 64, 3), 9 * i, np.uint8) for i in range(8)], 25)
+    whole = (folders[0] / "a.mp4").read_bytes()
+    (folders[0] / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    assert only(look(folders), "unreadable").clip == "a"
+
+
+def test_another_aspect_ratio(clip_folders: Make) -> None:
+    diagnosis = look((clip_folders("predictions", 1, 8, size=(64, 96)), clip_folders("truth", 1, 8, size=(64, 128))))
+    assert "96 x 64" in only(diagnosis, "aspect").evidence
+
+
+def test_a_stretched_picture(clip_folders: Make, tmp_path: Path) -> None:
+    """The whole of a wide frame squeezed into a square, where the protocols crop."""
+    truth = clip_folders("truth", 1, 8, size=(256, 448))
+    frames = [Image.open(file).resize((256, 256)) for file in sorted((truth / "a").iterdir())]
+    write_frames(tmp_path / "predictions" / "a", [np.asarray(frame) for frame in frames])
+    found = only(look((tmp_path / "predictions", truth)), "scale")
+    assert found.evidence.startswith("scaled to 57.")
+
+
+def test_an_unreadable_truth_is_not_the_predictions_fault(folders: tuple[Path, Path]) -> None:
+    truth = open_truth(folders[1])
+    (folders[1] / "a" / "00003.png").write_bytes(b"\x89PNG")
+    found = only(diagnose(folders[0], truth), "truth-unreadable")
+    assert str(folders[1]) in found.evidence
+
+
+class TestVideos:
+    def test_another_frame_rate_and_a_lossy_format(self, folders: tuple[Path, Path], tmp_path: Path) -> None:
+        frames = [np.asarray(Image.open(file)) for file in sorted((folders[0] / "a").iterdir())]
+        for name, rate in (("predictions", 30), ("truth", 25)):
+            (tmp_path / "videos" / name).mkdir(parents=True)
+            write_video(tmp_path / "videos" / name / "a.mp4", frames, rate, crf=10 if name == "truth" else 30)
+        diagnosis = look((tmp_path / "videos" / "predictions", tmp_path / "videos" / "truth"))
+        assert only(diagnosis, "fps").evidence == "30 frames a second where the truth has 25"
+        assert only(diagnosis, "lossy-container").evidence == "stored as mp4"
+        assert diagnosis.ok
+
+    def test_folders_of_frames_have_no_rate(self, folders: tuple[Path, Path], tmp_path: Path) -> None:
+        frames = [np.asarray(Image.open(file)) for file in sorted((folders[0] / "a").iterdir())]
+        shutil.rmtree(folders[0] / "a")
+        write_video(folders[0] / "a.mp4", frames, 30, crf=0)
+        assert all(item.code != "fps" for item in look(folders).findings)
+
+
+def test_conversions_are_notes(folders: tuple[Path, Path]) -> None:
+    for file in (folders[0] / "a").iterdir():
+        Image.open(file).convert("RGBA").save(file)
+    diagnosis = look(folders)
+    assert diagnosis.ok
+    assert only(diagnosis, "converted").evidence == "opaque alpha channel dropped, without loss"
