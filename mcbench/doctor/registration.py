@@ -53,6 +53,10 @@ CHANCE = 2e-3
 """Or else the map must be this unlikely for a random smooth warp; simulated ones pass a tenth as often."""
 LEAST_CORRELATION = 0.3
 """Of the normalised luma under the map that was found; unrelated pictures have less."""
+SURE_CORRELATION = 0.6
+"""Under a map found without a search; a lower one may be chance, and the search may find better."""
+LEAST_GAIN = 0.002
+"""By which the map must raise the correlation: a move of half a pixel raises it by little."""
 MIRROR_MOVE = 8.0
 """Pixels that a mirroring counts as, when what is left is held against what was taken away."""
 
@@ -113,16 +117,16 @@ def register(
     if still is not None and still.in_place:
         return None
     best = _judge(still, IDENTITY, "") if still is not None else None
-    if best is not None and best.explained > 0.8:
+    fit = _fit_of(p, t, best)
+    if best is not None and best.explained > 0.8 and fit > SURE_CORRELATION:
         return best
     start, mirror = _search(p, t, shapes)
-    found = _track(p, t, corners, start)
-    if found is None:
-        return best
-    judged = _judge(found, start, mirror)
-    if judged is not None and not _lies_better(p, t, judged.matrix):
-        judged = None
-    return judged if judged is not None and (best is None or judged.explained > best.explained) else best
+    tracks = _track(p, t, corners, start)
+    found = _judge(tracks, start, mirror) if tracks is not None else None
+    other = _fit_of(p, t, found)
+    if max(fit, other) < 0:
+        return None
+    return found if other > fit else best
 
 
 @dataclass(frozen=True)
@@ -337,14 +341,19 @@ def _spectrum(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
     return np.asarray(scipy.fft.rfft2(windowed / (np.linalg.norm(windowed) + 1e-6)))
 
 
-def _lies_better(predictions: Sequence[Frame], truths: Sequence[Frame], matrix: Values) -> bool:
-    """Whether the map raises the correlation of the pictures, where it has any."""
-    gains = []
-    inside = _warp(np.full((SIZE, SIZE), 255, np.uint8), matrix, cv2.BORDER_CONSTANT) == 255
+def _fit_of(predictions: Sequence[Frame], truths: Sequence[Frame], found: Registration | None) -> float:
+    """Correlation of the pictures under a map; -1 where there is no map, or where it does not raise it."""
+    if found is None:
+        return -1.0
+    inside = _warp(np.full((SIZE, SIZE), 255, np.uint8), found.matrix, cv2.BORDER_CONSTANT) == 255
+    if inside.mean() < 1 / CELLS:
+        return -1.0
+    fits, gains = [], []
     for p, t in zip(predictions, truths, strict=True):
-        as_is, mapped = (float(np.corrcoef(q[inside], t[inside])[0, 1]) for q in (p, _warp(p, matrix)))
-        gains.append(mapped > LEAST_CORRELATION and mapped > as_is + 0.02)
-    return float(np.mean(gains)) >= AGREEING
+        as_is, mapped = (float(np.corrcoef(q[inside], t[inside])[0, 1]) for q in (p, _warp(p, found.matrix)))
+        fits.append(mapped)
+        gains.append(mapped > LEAST_CORRELATION and mapped > as_is + LEAST_GAIN)
+    return float(np.mean(fits)) if np.mean(gains) >= AGREEING else -1.0
 
 
 def _to_size(matrix: Values) -> Values:

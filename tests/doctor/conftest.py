@@ -16,8 +16,8 @@ def _one_opencv_thread() -> None:
 
 @pytest.fixture(scope="session")
 def few_cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
-    """Two cases of 24 frames."""
-    return cases_of(load_synthetic("synthetic-mini", tmp_path_factory.mktemp("few"), clips=2), 24)
+    """Two cases of 16 frames."""
+    return cases_of(load_synthetic("synthetic-mini", tmp_path_factory.mktemp("few"), clips=2, frames=16), 16)
 
 
 @pytest.fixture(scope="session")

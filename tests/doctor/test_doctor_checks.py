@@ -78,7 +78,7 @@ class TestTiming:
         found = find_timing(_thumbs(dropped(0.5, 3, keep_count)(truth)), _thumbs(truth))
         assert found is not None
         assert found.code == "dropped-frames"
-        assert "3 before frame 12" in found.what
+        assert "3 before frame 8" in found.what
 
     def test_a_still_video_has_no_time(self, few_cases: list[Case]) -> None:
         truth = few_cases[0].truth
