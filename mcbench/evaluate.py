@@ -306,6 +306,7 @@ def _measure_all(
                 return
             reporter.advance(0, clip.name)
             source, slot = predict(clip)
+            run.sweep(slot)
             file = run.measurement(slot)
             known = read_measurement(file)
             if known and not known.is_of(clip, source.digest(), clip.source.digest()):

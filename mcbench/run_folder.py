@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,11 @@ class RunFolder:
     def measurement(self, slot: str) -> Path:
         """Measurement file of a case."""
         return self.path / "measurements" / f"{slot}.safetensors"
+
+    def sweep(self, slot: str) -> None:
+        """Remove what a killed process left half-written; to be called while the clip is claimed."""
+        for stale in self.measurement(slot).parent.glob(f".{escape(slot)}.safetensors.*"):
+            stale.unlink(missing_ok=True)
 
     @property
     def result(self) -> Path:

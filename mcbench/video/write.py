@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     try:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            for stale in folder.parent.glob(f".{_escape(folder.name)}.frames-*"):
+            for stale in folder.parent.glob(f".{escape(folder.name)}.frames-*"):
                 shutil.rmtree(stale, ignore_errors=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.frames-", dir=folder.parent))
         except OSError as error:
@@ -111,8 +112,3 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 1
 def _unwritable(path: Path, error: Exception) -> VideoError:
     why = getattr(error, "strerror", None) or one_line(error)
     return VideoError(f"{path}: cannot be written ({why}); free space there, or mend its permissions")
-
-
-def _escape(name: str) -> str:
-    """A file name as a pattern that matches only itself."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
