@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: eval test test-slow check format clean
+# `make rates` measures the doctor's detection and false alarm rates, in about half an hour.
+.PHONY: eval test test-slow rates check format clean
 
 eval: $(READY)
 	$(BIN)/mcbench eval --method copy-reference
@@ -14,6 +15,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+rates: $(READY)
+	$(BIN)/python -m pytest -m rates
 
 check: $(READY)
 	$(BIN)/ruff check .
