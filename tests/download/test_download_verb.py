@@ -48,6 +48,7 @@ def small_synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
         return tuple(dataclasses.replace(spec, frames=3, size=64) for spec in specs.clip_specs(name)[:2])
 
     monkeypatch.setattr("mcbench.datasets.synthetic.dataset.clip_specs", few)
+    pin(monkeypatch, None)  # the cards' fingerprints are of the whole sets
 
 
 @pytest.fixture
