@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
+import scipy.special
 
 from mcbench.metrics.frechet import frechet_distance, frechet_leave_one_out
 from mcbench.metrics.kernel_distance import kernel_distance
@@ -284,7 +284,7 @@ def jackknife_difference(
     estimate = _with_interval(difference, std_error, videos)
     if std_error == 0:
         return Comparison(difference, estimate.interval, 1.0 if difference == 0 else 0.0)
-    p_value = 2 * float(scipy.stats.t.sf(abs(difference) / std_error, videos - 1))
+    p_value = 2 * float(scipy.special.stdtr(videos - 1, -abs(difference) / std_error))
     return Comparison(difference, estimate.interval, p_value)
 
 
@@ -331,7 +331,7 @@ def _jackknife_error(left_out: Vector) -> float:
 
 
 def _with_interval(value: float, std_error: float, videos: int, note: str | None = None) -> Estimate:
-    reach = float(scipy.stats.t.ppf((1 + LEVEL) / 2, videos - 1)) * std_error
+    reach = float(scipy.special.stdtrit(videos - 1, (1 + LEVEL) / 2)) * std_error
     return Estimate(value, std_error=std_error, interval=(value - reach, value + reach), interval_note=note)
 
 

@@ -4,19 +4,25 @@ The functions take NumPy arrays: frames for pairwise metrics, features video by 
 whole videos as uint8 tensors. Several modules carry the name of their function: here the name means the function.
 """
 
-from mcbench.metrics.fid import FID, fid
-from mcbench.metrics.fid_vid import FIDVID, fid_vid
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mcbench.metrics.fid import fid
+from mcbench.metrics.fid_vid import fid_vid
 from mcbench.metrics.frechet import frechet_distance
-from mcbench.metrics.fvd import FVD, fvd
+from mcbench.metrics.fvd import fvd
 from mcbench.metrics.kernel_distance import kernel_distance, pair_matrix
-from mcbench.metrics.kid import KID, kid
-from mcbench.metrics.kvd import KVD, kvd
-from mcbench.metrics.l1 import L1, absolute_error, l1_per_area, l1_unit
-from mcbench.metrics.lpips import LPIPS, lpips
+from mcbench.metrics.kid import kid
+from mcbench.metrics.kvd import kvd
+from mcbench.metrics.l1 import absolute_error, l1_per_area, l1_unit
+from mcbench.metrics.lpips import lpips
 from mcbench.metrics.masked import background_motion, l1_characters, lpips_characters
-from mcbench.metrics.psnr import PSNR, psnr, psnr_wrapped
-from mcbench.metrics.ssim import SSIM, luma, ssim_gaussian, ssim_uniform
+from mcbench.metrics.psnr import psnr, psnr_wrapped
+from mcbench.metrics.ssim import luma, ssim_gaussian, ssim_uniform
 from mcbench.metrics.windows import window_count, window_starts
+
+if TYPE_CHECKING:
+    from mcbench.metrics.classes import FID, FIDVID, FVD, KID, KVD, L1, LPIPS, PSNR, SSIM
 
 __all__ = [
     "FID",
@@ -51,3 +57,10 @@ __all__ = [
     "window_count",
     "window_starts",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A class, when it is first asked for: only then is torchmetrics loaded."""
+    if name not in __all__:
+        raise AttributeError(f"module 'mcbench.metrics' has no attribute '{name}'")
+    return getattr(import_module("mcbench.metrics.classes"), name)

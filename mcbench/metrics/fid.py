@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import FrameFeatureMetric
 from mcbench.metrics.frechet import frechet_distance
 
-__all__ = ["FID", "fid"]
+__all__ = ["fid"]
 
 
 def fid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
@@ -33,13 +32,3 @@ def fid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[An
         ValueError: for fewer than two vectors on a side, or NaN or infinite values.
     """
     return frechet_distance(np.concatenate(predictions), np.concatenate(truths))
-
-
-class FID(FrameFeatureMetric):
-    """FID as a torchmetrics metric; lower is better. Arguments as in `FeatureMetric`."""
-
-    name = "fid"
-    backbone_name = "inception"
-
-    def _distance(self, predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
-        return fid(predictions, truths)

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import WindowFeatureMetric
 from mcbench.metrics.frechet import frechet_distance
 
-__all__ = ["FIDVID", "fid_vid"]
+__all__ = ["fid_vid"]
 
 
 def fid_vid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
@@ -32,13 +31,3 @@ def fid_vid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArra
         ValueError: for fewer than two vectors on a side, or NaN or infinite values.
     """
     return frechet_distance(np.concatenate(predictions), np.concatenate(truths))
-
-
-class FIDVID(WindowFeatureMetric):
-    """FIDVID as a torchmetrics metric; lower is better. Arguments as in `FeatureMetric`."""
-
-    name = "fid_vid"
-    backbone_name = "r3d50"
-
-    def _distance(self, predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
-        return fid_vid(predictions, truths)

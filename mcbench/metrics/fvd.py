@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import WindowFeatureMetric
 from mcbench.metrics.frechet import frechet_distance
 
-__all__ = ["FVD", "fvd"]
+__all__ = ["fvd"]
 
 
 def fvd(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
@@ -32,13 +31,3 @@ def fvd(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[An
         ValueError: for fewer than two vectors on a side, or NaN or infinite values.
     """
     return frechet_distance(np.concatenate(predictions), np.concatenate(truths))
-
-
-class FVD(WindowFeatureMetric):
-    """FVD as a torchmetrics metric; lower is better. Arguments as in `FeatureMetric`."""
-
-    name = "fvd"
-    backbone_name = "i3d"
-
-    def _distance(self, predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
-        return fvd(predictions, truths)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mcbench.metrics.base import FrameFeatureMetric
 from mcbench.metrics.kernel_distance import kernel_distance, pair_matrix
 
-__all__ = ["KID", "kid"]
+__all__ = ["kid"]
 
 
 def kid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
@@ -30,13 +29,3 @@ def kid(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[An
         ValueError: for fewer than two videos, a video without features, or NaN or infinite values.
     """
     return kernel_distance(pair_matrix(predictions, truths))
-
-
-class KID(FrameFeatureMetric):
-    """KID as a torchmetrics metric of `mcbench@1`; lower is better. Arguments as in `FeatureMetric`."""
-
-    name = "kid"
-    backbone_name = "inception"
-
-    def _distance(self, predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
-        return kid(predictions, truths)

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mcbench.metrics.base import WindowFeatureMetric
 from mcbench.metrics.kernel_distance import kernel_distance, pair_matrix
 
-__all__ = ["KVD", "kvd"]
+__all__ = ["kvd"]
 
 
 def kvd(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
@@ -31,13 +30,3 @@ def kvd(predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[An
         ValueError: for fewer than two videos, a video without features, or NaN or infinite values.
     """
     return kernel_distance(pair_matrix(predictions, truths))
-
-
-class KVD(WindowFeatureMetric):
-    """KVD as a torchmetrics metric of `mcbench@1`; lower is better. Arguments as in `FeatureMetric`."""
-
-    name = "kvd"
-    backbone_name = "i3d"
-
-    def _distance(self, predictions: Sequence[npt.NDArray[Any]], truths: Sequence[npt.NDArray[Any]]) -> float:
-        return kvd(predictions, truths)

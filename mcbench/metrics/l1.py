@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import PairMetric
 from mcbench.metrics.frames import check_frames
 
-__all__ = ["L1", "absolute_error", "l1_per_area", "l1_unit"]
+__all__ = ["absolute_error", "l1_per_area", "l1_unit"]
 
 Frames = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -46,16 +45,3 @@ def l1_per_area(absolute_error: Values, height: int, width: int) -> Values:
 def l1_unit(absolute_error: Values) -> Values:
     """L1 of `mcbench@1`: the error in [0, 1]."""
     return absolute_error / 255
-
-
-class L1(PairMetric):
-    """L1 as a torchmetrics metric; lower is better. See `PairMetric` for arguments, inputs and averaging."""
-
-    name = "l1"
-    higher_is_better = False
-
-    def _score(self, prediction: Frames, truth: Frames) -> Values:
-        error = absolute_error(prediction, truth)
-        if self.protocol.l1 == "unit":
-            return l1_unit(error)
-        return l1_per_area(error, *truth.shape[1:3])

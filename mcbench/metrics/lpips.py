@@ -6,19 +6,17 @@ DisCo's published evaluator does. A clip's value is the mean of its frames' dist
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import Network, PairMetric
 from mcbench.metrics.frames import check_frames
-from mcbench.protocol import MCBENCH, Protocol
 
 if TYPE_CHECKING:
     from mcbench.backbones import PairBackbone
 
-__all__ = ["LPIPS", "lpips"]
+__all__ = ["lpips"]
 
 Frames = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -51,42 +49,3 @@ def lpips(prediction: Frames, truth: Frames, backbone: PairBackbone, signed: boo
         )
         parts.append(distances.cpu().numpy())
     return np.concatenate(parts).astype(np.float64)
-
-
-class LPIPS(PairMetric):
-    """LPIPS as a torchmetrics metric; lower is better. Inputs and averaging as in `PairMetric`.
-
-    Args:
-        protocol: id of a protocol, or the protocol itself.
-        reference_frame: as in `PairMetric`.
-        weights: of the network: `published`, `random@1`, or the path of a file.
-        backbone: a ready backbone in place of `weights`.
-        **kwargs: of `torchmetrics.Metric`.
-
-    Raises:
-        UsageError: if there is no such protocol.
-        WeightsError: if the weights are missing or damaged.
-    """
-
-    name = "lpips"
-    higher_is_better = False
-
-    def __init__(
-        self,
-        protocol: str | Protocol = MCBENCH,
-        reference_frame: int | None = 0,
-        weights: str = "published",
-        backbone: PairBackbone | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(protocol, reference_frame, **kwargs)
-        self._network = Network(self.protocol.lpips_network, weights, backbone)
-        self._add_states("sums", "counts", key=f"{self.reference_frame}_{self._network.key}")
-
-    @property
-    def backbone(self) -> Any:
-        """The network, on the metric's device."""
-        return self._network.on(self.device)
-
-    def _score(self, prediction: Frames, truth: Frames) -> Values:
-        return lpips(prediction, truth, self.backbone, self.protocol.lpips_range == "signed")

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import PairMetric
 from mcbench.metrics.frames import check_frames
 
-__all__ = ["PSNR", "psnr", "psnr_wrapped"]
+__all__ = ["psnr", "psnr_wrapped"]
 
 Frames = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -61,13 +60,3 @@ def _decibels(mean_square: Values) -> Values:
     differ = mean_square > 0
     values[differ] = 20 * np.log10(255 / np.sqrt(mean_square[differ]))
     return values
-
-
-class PSNR(PairMetric):
-    """PSNR as a torchmetrics metric; higher is better. See `PairMetric` for arguments, inputs and averaging."""
-
-    name = "psnr"
-    higher_is_better = True
-
-    def _score(self, prediction: Frames, truth: Frames) -> Values:
-        return (psnr if self.protocol.psnr == "exact" else psnr_wrapped)(prediction, truth)

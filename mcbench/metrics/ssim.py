@@ -18,10 +18,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.metrics.base import PairMetric
 from mcbench.metrics.frames import check_frames
 
-__all__ = ["SSIM", "luma", "ssim_gaussian", "ssim_uniform"]
+__all__ = ["luma", "ssim_gaussian", "ssim_uniform"]
 
 Frames = npt.NDArray[np.uint8]
 Luma = npt.NDArray[np.uint8]
@@ -145,13 +144,3 @@ def _window_mean(values: Values) -> Values:
     inside = slice(GAUSSIAN_RADIUS, -GAUSSIAN_RADIUS)
     means = cv2.sepFilter2D(values, cv2.CV_64F, GAUSSIAN_WEIGHTS, GAUSSIAN_WEIGHTS)
     return np.asarray(means[inside, inside], dtype=np.float64)
-
-
-class SSIM(PairMetric):
-    """SSIM as a torchmetrics metric; higher is better. See `PairMetric` for arguments, inputs and averaging."""
-
-    name = "ssim"
-    higher_is_better = True
-
-    def _score(self, prediction: Frames, truth: Frames) -> Values:
-        return (ssim_gaussian if self.protocol.ssim == "gaussian-11" else ssim_uniform)(prediction, truth)
