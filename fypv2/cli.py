@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import metadata
 
 import typer
+
+from mcbench import run_command_line
 
 __all__ = ["app", "main"]
 
@@ -25,8 +26,4 @@ def _root(context: typer.Context, version: bool = typer.Option(False, "--version
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        app(standalone_mode=False, prog_name="fypv2")
-    except typer.BadParameter.__mro__[1] as error:  # the class that all faults of usage share
-        print(f"fypv2: error: {' '.join(error.format_message().split())}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+    run_command_line(app, "fypv2")

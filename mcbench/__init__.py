@@ -10,54 +10,78 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcbench.command_line import run_command_line
     from mcbench.datasets import load_dataset, open_truth
-    from mcbench.datasets.base import KEYPOINT_NAMES, Clip, Dataset
+    from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
     from mcbench.errors import MethodError, UserError
     from mcbench.evaluate import evaluate, score
+    from mcbench.geometry import to_square
+    from mcbench.home import home_folder
     from mcbench.methods import Case, DrivingPoses, Method, load_method
     from mcbench.protocol import PROTOCOLS, Protocol
     from mcbench.results import Result, read_result
+    from mcbench.video import find_clips, open_frames, write_frames, write_video
 
 __version__ = "0.1.0"
 
 __all__ = [
     "KEYPOINT_NAMES",
     "PROTOCOLS",
+    "Annotations",
     "Case",
     "Clip",
     "Dataset",
     "DrivingPoses",
+    "FrameSource",
     "Method",
     "MethodError",
     "Protocol",
+    "ReferenceAnnotations",
     "Result",
     "UserError",
     "evaluate",
+    "find_clips",
+    "home_folder",
     "load_dataset",
     "load_method",
+    "open_frames",
     "open_truth",
     "read_result",
+    "run_command_line",
     "score",
+    "to_square",
+    "write_frames",
+    "write_video",
 ]
 
 _HOMES = {
     "KEYPOINT_NAMES": "mcbench.datasets.base",
     "PROTOCOLS": "mcbench.protocol",
+    "Annotations": "mcbench.datasets.base",
     "Case": "mcbench.methods",
     "Clip": "mcbench.datasets.base",
     "Dataset": "mcbench.datasets.base",
     "DrivingPoses": "mcbench.methods",
+    "FrameSource": "mcbench.datasets.base",
     "Method": "mcbench.methods",
     "MethodError": "mcbench.errors",
     "Protocol": "mcbench.protocol",
+    "ReferenceAnnotations": "mcbench.datasets.base",
     "Result": "mcbench.results",
     "UserError": "mcbench.errors",
     "evaluate": "mcbench.evaluate",
+    "find_clips": "mcbench.video",
+    "home_folder": "mcbench.home",
     "load_dataset": "mcbench.datasets",
     "load_method": "mcbench.methods",
+    "open_frames": "mcbench.video",
     "open_truth": "mcbench.datasets",
     "read_result": "mcbench.results",
+    "run_command_line": "mcbench.command_line",
     "score": "mcbench.evaluate",
+    "to_square": "mcbench.geometry",
+    "write_frames": "mcbench.video",
+    "write_video": "mcbench.video",
 }
 
 

@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From bottom to top; a room imports from its own level or below.
 LEVELS = {
+    "allocator": 0,
     "errors": 0,
     "home": 0,
+    "command_line": 1,
     "resources": 0,
     "protocol": 1,
     "geometry": 1,

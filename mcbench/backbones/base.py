@@ -225,9 +225,11 @@ class WindowBackbone(Backbone):
 
     Attributes:
         input_size: side in pixels of the frames that the network takes.
+        cpu_batch: windows run at a time on a CPU.
     """
 
     input_size: int
+    cpu_batch: int = _CPU_BATCH
 
     def prepare(self, frames: Frames) -> Tensor:
         """Resize and scale frames, once each, however many windows they are in.
@@ -265,7 +267,7 @@ class WindowBackbone(Backbone):
                 f"not {windows.dtype} of {tuple(windows.shape)}"
             )
         device = self.device
-        batch = _CPU_BATCH if device.type == "cpu" else _GPU_WINDOWS
+        batch = self.cpu_batch if device.type == "cpu" else _GPU_WINDOWS
         layout = torch.channels_last_3d
         with full_precision():
             parts = [
