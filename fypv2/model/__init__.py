@@ -1,0 +1,1 @@
+"""The network: guiders, reference attention, motion modules, and the denoiser that they make together."""
