@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from fypv2.config import ModelConfig
 from fypv2.errors import CheckpointError
 from fypv2.model.build import build_parts, build_scheduler, guider_part
 from fypv2.pipeline import FollowYourPosePipeline
+from fypv2.quiet import quiet
 
 __all__ = ["LAYOUT", "assemble", "fresh_pipeline", "load_pipeline", "read_settings", "save_pipeline"]
 
@@ -77,8 +79,9 @@ def save_pipeline(pipeline: FollowYourPosePipeline, folder: Path, *, max_shard_s
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        temporary.chmod(0o755)
-        pipeline.save_pretrained(temporary, safe_serialization=True, max_shard_size=max_shard_size)
+        with quiet():
+            pipeline.save_pretrained(temporary, safe_serialization=True, max_shard_size=max_shard_size)
+        _open_permissions(temporary)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
@@ -109,9 +112,10 @@ def load_pipeline(
         raise CheckpointError(f"{folder}: a checkpoint of the config '{settings.name}', not of '{config}'")
     _refuse_pickles(folder)
     try:
-        pipeline = FollowYourPosePipeline.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=True
-        )
+        with quiet():
+            pipeline = FollowYourPosePipeline.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=True
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be loaded ({_one_line(error)})") from error
     for name, part in pipeline.components.items():
@@ -173,6 +177,14 @@ def _refuse_pickles(folder: Path) -> None:
             raise CheckpointError(
                 f"{file}: a pickle, which can run code; a checkpoint holds safetensors alone. `fypv2 init` converts"
             )
+
+
+def _open_permissions(folder: Path) -> None:
+    """Temporary folders and safetensors are made for their owner alone; a checkpoint is for all whom the umask lets."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _one_line(error: Any) -> str:

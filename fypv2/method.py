@@ -13,7 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from mcbench import Case, Method, MethodError
 
 if TYPE_CHECKING:
+    from fypv2.conditions import Poses
     from fypv2.pipeline import FollowYourPosePipeline
+
+    # Driving poses, the reference's, its nearness, and who animates whom.
+    _Driving = tuple[Poses, Poses, npt.NDArray[np.float32] | None, list[int] | None]
 
 __all__ = ["FollowYourPoseV2"]
 
@@ -23,8 +27,7 @@ FRESH = "fypv2 WITHOUT TRAINING: config '{config}' with fresh weights; its frame
 class FollowYourPoseV2(Method):
     """Follow-Your-Pose v2.
 
-    Characters are matched by the data set's own identities where it has exact annotations. Where it has driving poses
-    but no annotations of the reference image, there is nothing to match them with, and the method says so.
+    Characters are matched by the data set's own identities where it has exact annotations, else from left to right.
     """
 
     name: ClassVar[str] = "fypv2"
@@ -59,6 +62,12 @@ class FollowYourPoseV2(Method):
         """Parts of the queries that are attended to one after the other."""
         vae_tiling: bool = False
         """Whether pictures are decoded in tiles."""
+        poses: Path | None = None
+        """Folder of driving poses by clip, for data sets that have none of their own: what `fypv2 animate`
+        reads, called `<clip>`, `<clip>.json`, `<clip>.safetensors` or `<clip>.mp4`; `<clip>-reference` likewise, where
+        the reference image is not the first driving frame."""
+        depth: str = "none"
+        """Depth network for the reference image of such data sets; `none` goes by where people stand."""
 
     def __init__(self, settings: BaseModel, checkpoint: Path | None = None, device: str = "cpu") -> None:
         super().__init__(settings, checkpoint, device)
@@ -74,25 +83,17 @@ class FollowYourPoseV2(Method):
         """The clip, square or of the configured size."""
         import torch  # the command line must not wait for it
 
-        from fypv2.conditions import NOBODY, nearness_from_depth, poses_of_annotations
         from fypv2.memory import in_memory
 
         assert isinstance(self.settings, self.Settings)
-        if case.poses is None or case.reference_annotations is None:
-            raise MethodError(
-                f"clip '{case.clip}' has no exact poses; estimate them first, or animate it with `fypv2 animate`"
-            )
-        known = case.reference_annotations
-        reference_poses = poses_of_annotations(known.keypoints, known.visibility, case.reference.shape[:2])
-        driving = poses_of_annotations(case.poses.keypoints, case.poses.visibility, case.size)
-        shown = reference_poses.present[0]
+        driving, reference_poses, nearness, assignment = self._known(case) or self._read(case)
         with in_memory(f"clip '{case.clip}'"):
             frames = self._loaded()(
                 case.reference,
                 driving,
                 reference_poses,
-                reference_nearness=nearness_from_depth(known.depth),
-                assignment=[index if shown[index] else NOBODY for index in range(driving.characters)],
+                reference_nearness=nearness,
+                assignment=assignment,
                 height=self.settings.height,
                 width=self.settings.width,
                 num_inference_steps=self.settings.steps,
@@ -103,6 +104,43 @@ class FollowYourPoseV2(Method):
                 generator=torch.Generator().manual_seed(case.seed),
             ).frames
         yield from frames
+
+    def _known(self, case: Case) -> _Driving | None:
+        """What exact annotations say; a character keeps its index, and that is who it is."""
+        from fypv2.conditions import NOBODY, nearness_from_depth, poses_of_annotations
+
+        if case.poses is None or case.reference_annotations is None:
+            return None
+        known = case.reference_annotations
+        reference = poses_of_annotations(known.keypoints, known.visibility, case.reference.shape[:2])
+        driving = poses_of_annotations(case.poses.keypoints, case.poses.visibility, case.size)
+        shown = reference.present[0]
+        assignment = [index if shown[index] else NOBODY for index in range(driving.characters)]
+        return driving, reference, nearness_from_depth(known.depth), assignment
+
+    def _read(self, case: Case) -> _Driving:
+        """What the user's folder of poses says."""
+        from fypv2.extractors import DepthAnything, read_poses
+
+        assert isinstance(self.settings, self.Settings)
+        if self.settings.poses is None:
+            raise MethodError(
+                f"clip '{case.clip}' has no exact poses; give a folder of them with --set poses=DIR, or animate it with"
+                " `fypv2 animate`"
+            )
+        path = _poses_file(self.settings.poses, case.clip)
+        if path is None:
+            raise MethodError(f"{self.settings.poses}: no poses of clip '{case.clip}'; it should hold {case.clip}.json")
+        driving = read_poses(path, size=case.size if _is_json(path) else None)
+        if driving.frames < case.frames:
+            raise MethodError(f"{path}: poses of {driving.frames} frames, clip '{case.clip}' has {case.frames}")
+        own = _poses_file(self.settings.poses, f"{case.clip}-reference")
+        size = (case.reference.shape[0], case.reference.shape[1])
+        reference = driving.frame(0) if own is None else read_poses(own, size=size if _is_json(own) else None, frames=1)
+        nearness = None
+        if self.settings.depth != "none" and driving.characters > 1:
+            nearness = DepthAnything(self.settings.depth, device=self.device).nearness(case.reference)
+        return driving.select(slice(0, case.frames)), reference, nearness, None
 
     def _loaded(self) -> FollowYourPosePipeline:
         """The pipeline, made or loaded at the first clip."""
@@ -121,3 +159,16 @@ class FollowYourPoseV2(Method):
             )
             self._pipeline.set_progress_bar_config(disable=True)
         return self._pipeline
+
+
+def _poses_file(folder: Path, name: str) -> Path | None:
+    """What holds the poses of that name in a folder."""
+    for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in (".json", ".safetensors", ".mp4"))):
+        if path.exists():
+            return path
+    return None
+
+
+def _is_json(path: Path) -> bool:
+    """Whether the size of the picture must be said, since the file may not."""
+    return path.suffix == ".json" or next(path.glob("*_keypoints.json"), None) is not None

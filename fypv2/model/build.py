@@ -53,7 +53,9 @@ def build_parts(
             "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**config.image_encoder)),
         }
         for name in config.guiders:
-            parts[guider_part(name)] = Guider(config.unet["block_out_channels"][0], config.guider.channels)
+            parts[guider_part(name)] = Guider(
+                channels=config.unet["block_out_channels"][0], block_channels=config.guider.channels
+            )
     return {name: part.eval() if on_meta else part.to(device).eval() for name, part in parts.items()}
 
 

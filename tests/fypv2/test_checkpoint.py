@@ -158,3 +158,7 @@ def test_saving_replaces_a_checkpoint_but_nothing_else(saved: Path, tmp_path: Pa
         save_pipeline(pipeline, tmp_path / "letters")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["here", "letters"]
     assert (tmp_path / "letters" / "one.txt").read_text() == "dear"
+
+
+def test_others_may_read_a_checkpoint(saved: Path) -> None:
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in saved.rglob("*"))
