@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 .PHONY: eval test test-slow rates check format clean
 
 eval: $(READY)
-	$(BIN)/mcbench eval --method copy-reference
+	$(BIN)/mcbench eval --method fypv2
 
 test: $(READY)
 	$(BIN)/python -m pytest
