@@ -4,8 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# `make rates` measures the doctor's detection and false alarm rates, in about half an hour.
-.PHONY: eval test test-slow rates check format clean
+.PHONY: eval test test-slow check format clean
 
 eval: $(READY)
 	$(BIN)/mcbench eval --method fypv2
@@ -15,9 +14,6 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
-
-rates: $(READY)
-	$(BIN)/python -m pytest -m rates
 
 check: $(READY)
 	$(BIN)/ruff check .

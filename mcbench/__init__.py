@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
     from mcbench.errors import MethodError, UserError
-    from mcbench.evaluate import evaluate, score
+    from mcbench.evaluation import evaluate, score
     from mcbench.geometry import to_square
     from mcbench.home import home_folder
     from mcbench.methods import Case, DrivingPoses, Method, load_method
@@ -69,7 +69,7 @@ _HOMES = {
     "ReferenceAnnotations": "mcbench.datasets.base",
     "Result": "mcbench.results",
     "UserError": "mcbench.errors",
-    "evaluate": "mcbench.evaluate",
+    "evaluate": "mcbench.evaluation",
     "find_clips": "mcbench.video",
     "home_folder": "mcbench.home",
     "load_dataset": "mcbench.datasets",
@@ -78,7 +78,7 @@ _HOMES = {
     "open_truth": "mcbench.datasets",
     "read_result": "mcbench.results",
     "run_command_line": "mcbench.command_line",
-    "score": "mcbench.evaluate",
+    "score": "mcbench.evaluation",
     "to_square": "mcbench.geometry",
     "write_frames": "mcbench.video",
     "write_video": "mcbench.video",

@@ -117,6 +117,7 @@ def _distribution(name: str, protocol: Protocol, measurements: Sequence[Measurem
             f"{short} of {len(measurements)} clips are shorter than a window of {protocol.window_length} frames"
         )
     estimate = _estimate(name, protocol, pairs)
+    half, why_no_half = _split_half(name, [y for _, y in pairs])
     vectors = sum(len(x) for x, _ in pairs)
     return MetricResult(
         **asdict(estimate),
@@ -124,7 +125,8 @@ def _distribution(name: str, protocol: Protocol, measurements: Sequence[Measurem
         frames=None if is_window else vectors,
         windows=vectors if is_window else None,
         dimension=sides["truth"][0].shape[1],
-        split_half=None if name in ("kid", "kvd") or not pairs else split_half([y for _, y in pairs]),
+        split_half=half,
+        split_half_reason=why_no_half,
         note="; ".join(notes) or None,
         **_weights(backbone, measurements),
     )
@@ -137,6 +139,20 @@ def _estimate(name: str, protocol: Protocol, pairs: Sequence[tuple[Array, Array]
     if name in ("kid", "kvd"):
         return kernel_estimate(pair_matrix(x, y))
     return frechet_estimate(x, y)
+
+
+def _split_half(name: str, truths: Sequence[Array]) -> tuple[float | None, str | None]:
+    """Split-half of a Fréchet distance, or why it has none."""
+    if name in ("kid", "kvd"):
+        return None, None
+    distance = split_half(truths)
+    if distance is None:
+        vectors = sum(map(len, truths))
+        return (
+            None,
+            f"a half by video would have fewer than two of the {vectors} feature vectors (videos: {len(truths)})",
+        )
+    return distance, None
 
 
 def _weights(backbone: str | None, measurements: Sequence[Measurement]) -> dict[str, Any]:

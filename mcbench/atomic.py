@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,11 @@ import safetensors.numpy
 
 from mcbench.errors import ResultError
 
-__all__ = ["open_permissions", "replacing", "write_tensors", "write_text"]
+__all__ = ["open_permissions", "read_tensors", "replacing", "write_tensors", "write_text"]
+
+
+_SEAL = "sha256"
+"""Key of the digest among the metadata: safetensors itself has none, and takes changed bytes for other numbers."""
 
 
 @contextmanager
@@ -56,14 +62,37 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_tensors(arrays: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
-    """Write arrays as safetensors.
+    """Write arrays as safetensors, with a digest over all that is in them.
+
+    The file is not flushed to disk: one that a power failure damages is told by the digest, and made again.
 
     Raises:
         ResultError: as `replacing`.
     """
     with replacing(path) as temporary:
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        safetensors.numpy.save_file(contiguous, temporary, metadata=metadata or None)
+        sealed = {**metadata, _SEAL: _digest(contiguous, metadata)}
+        safetensors.numpy.save_file(contiguous, temporary, metadata=sealed)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]] | None:
+    """Arrays and metadata that `write_tensors` wrote; None where there are none, or they are not what was written."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError):
+        return None
+    seal = metadata.pop(_SEAL, None)
+    return (arrays, metadata) if seal == _digest(arrays, metadata) else None
+
+
+def _digest(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for key, array in sorted(arrays.items()):
+        digest.update(json.dumps([key, array.dtype.str, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def open_permissions(path: Path) -> None:

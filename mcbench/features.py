@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import safetensors.numpy
 import torch
 
-from mcbench.atomic import write_tensors
+from mcbench.atomic import read_tensors, write_tensors
 from mcbench.backbones import FrameBackbone, PairBackbone, WindowBackbone, load_backbone
 from mcbench.backbones.weights import WeightsRecord, record_of
 from mcbench.datasets.manifest import frame_digest
@@ -87,7 +85,7 @@ class FeatureCache:
     """Features by content, on disk.
 
     A key is a hash over the digests of a block's frames, the frames before it that its windows reach back to, the
-    geometry, the backbone and the hash of its weights. Files appear whole; a torn or missing one is computed again.
+    geometry, the backbone and the hash of its weights. Files appear whole; a damaged or missing one is computed again.
 
     Args:
         folder: where the files lie.
@@ -99,11 +97,11 @@ class FeatureCache:
 
     def get(self, key: str) -> Array | None:
         """Features of that key; None where there are none, or something else lies in their place."""
-        try:
-            features: Array = safetensors.numpy.load_file(self._path(key))["features"]
-        except (OSError, safetensors.SafetensorError, KeyError, ValueError):
+        known = read_tensors(self._path(key))
+        features = known[0].get("features") if known else None
+        if features is None or features.ndim != 2 or features.dtype != np.float32 or not np.isfinite(features).all():
             return None
-        return features if features.ndim == 2 and features.dtype == np.float32 and np.isfinite(features).all() else None
+        return features
 
     def put(self, key: str, features: Array) -> None:
         """Keep features. A cache that cannot be written to costs time, not a run."""

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import safetensors
 
-from mcbench.atomic import write_tensors
+from mcbench.atomic import read_tensors, write_tensors
 from mcbench.backbones.weights import WeightsRecord
 from mcbench.datasets.base import Clip
 from mcbench.protocol import Protocol
@@ -25,7 +24,7 @@ __all__ = ["FORMAT", "Measurement", "Plan", "read_measurement"]
 
 Array = npt.NDArray[Any]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the measurement files; older ones are measured again."""
 
 
@@ -156,17 +155,19 @@ class Measurement:
 
 
 def read_measurement(path: Path) -> Measurement | None:
-    """A measurement from disk; None where there is none, or one of another format or torn."""
+    """A measurement from disk; None where there is none, or one of another format or damaged."""
+    known = read_tensors(path)
+    if known is None:
+        return None
+    arrays, metadata = known
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            document = json.loads((file.metadata() or {}).get("measurement", "{}"))
-            if document.pop("format", None) != FORMAT:
-                return None
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        document = json.loads(metadata.get("measurement", "{}"))
+        if document.pop("format", None) != FORMAT:
+            return None
         plan = document.pop("plan")
         plan["lpips"] = tuple((network, signed) for network, signed in plan["lpips"])
         plan["pairwise"] = tuple(plan["pairwise"])
         weights = {name: WeightsRecord(**record) for name, record in document.pop("weights").items()}
         return Measurement(**document, plan=Plan(**plan), weights=weights, arrays=arrays)
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mcbench.datasets.base import Clip, FrameSource, ReferenceAnnotations
 from mcbench.datasets.manifest import frame_digest
 from mcbench.errors import MethodError, UsageError, UserError, VideoError, nearest
+from mcbench.geometry import check_aspect
 
 __all__ = [
     "Case",
@@ -35,6 +37,7 @@ __all__ = [
     "checked_frames",
     "load_method",
     "make_case",
+    "settings_document",
 ]
 
 ENTRY_POINT_GROUP = "mcbench.methods"
@@ -119,6 +122,11 @@ class Method(ABC):
             self._checkpoint_sha256 = _digest_of(self.checkpoint)
         return self._checkpoint_sha256
 
+    @property
+    def note(self) -> str | None:
+        """What a reader must know before the method's numbers mean anything; stands in the result and its tables."""
+        return None
+
     @abstractmethod
     def animate(self, case: Case) -> Iterable[npt.NDArray[np.uint8]]:
         """Frames for a case, in order.
@@ -133,20 +141,35 @@ class Method(ABC):
 
 def available_methods() -> dict[str, type[Method] | str]:
     """Every registered method by name: its class, or why it does not load."""
-    found: dict[str, type[Method] | str] = {}
-    for entry in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
-        try:
-            loaded = entry.load()
-        except Exception as error:  # a broken plug-in must not take the others with it
-            found[entry.name] = f"{entry.value} does not load: {type(error).__name__}: {error}"
-            continue
-        if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-            found[entry.name] = f"{entry.value} is not a subclass of mcbench.Method"
-        elif loaded.name != entry.name or not re.fullmatch(r"[a-z0-9-]+", entry.name):
-            found[entry.name] = f"{entry.value} must be registered under its own name, of the letters a-z, 0-9 and -"
-        else:
-            found[entry.name] = loaded
+    return {name: _load(entries) for name, entries in _registered().items()}
+
+
+def _registered() -> dict[str, list[metadata.EntryPoint]]:
+    """The entry points of each name, in the order of the names; nothing is loaded."""
+    found: dict[str, list[metadata.EntryPoint]] = {}
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value)):
+        found.setdefault(entry.name, []).append(entry)
     return found
+
+
+def _load(entries: Sequence[metadata.EntryPoint]) -> type[Method] | str:
+    """The class behind the entry points of one name, or why there is none."""
+    entry, *others = entries
+    if any(other.value != entry.value for other in others):
+        return f"it is registered by {' and by '.join(entry.value for entry in entries)}; uninstall all but one"
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            loaded = entry.load()
+    except (Exception, SystemExit) as error:  # a broken plug-in must not take the others with it
+        return f"{entry.value} does not load: {_told(error)}"
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        return f"{entry.value} is not a subclass of mcbench.Method"
+    for attribute in ("name", "version", "summary"):
+        if not isinstance(getattr(loaded, attribute, None), str):
+            return f"{entry.value} has no {attribute}; give it one, as a string"
+    if loaded.name != entry.name or not re.fullmatch(r"[a-z0-9-]+", entry.name):
+        return f"{entry.value} must be registered under its own name, of the letters a-z, 0-9 and -"
+    return loaded
 
 
 def load_method(
@@ -164,10 +187,10 @@ def load_method(
         UsageError: for an unknown name or setting, or a checkpoint where none is taken.
         MethodError: if the method does not load.
     """
-    methods = available_methods()
+    methods = _registered()
     if name not in methods:
         raise UsageError(f"no method is called '{name}'{nearest(name, methods)}; `mcbench methods` lists them")
-    found = methods[name]
+    found = _load(methods[name])
     if isinstance(found, str):
         raise MethodError(f"method '{name}': {found}")
     if checkpoint is not None and not found.takes_checkpoint:
@@ -178,11 +201,35 @@ def load_method(
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
         known = ", ".join(found.Settings.model_fields) or "none"
+        meant = "" if key in found.Settings.model_fields else nearest(key, found.Settings.model_fields)
         raise UsageError(
-            f"method '{name}', setting '{key}': {fault['msg'].lower()}{nearest(key, found.Settings.model_fields)};"
-            f" its settings are: {known}"
+            f"method '{name}', setting '{key}': {fault['msg'].lower()}{meant}; its settings are: {known}"
         ) from None
-    return found(checked, checkpoint, device)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            method = found(checked, checkpoint, device)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise MethodError(f"method '{name}' cannot be made: {_told(error)}; --debug shows where") from error
+    settings_document(method)
+    return method
+
+
+def settings_document(method: Method) -> dict[str, Any]:
+    """The settings of a method as they stand in run folders and results, defaults included.
+
+    Raises:
+        UsageError: if one of them is no JSON value, as NaN and infinity are not.
+    """
+    try:
+        settings = method.settings.model_dump(mode="json")
+        json.dumps(settings, allow_nan=False)
+    except ValueError as error:  # pydantic's own error is one too
+        raise UsageError(
+            f"method '{method.name}': a setting cannot be written down ({_told(error)}); numbers must be finite"
+        ) from error
+    return settings
 
 
 def make_case(clip: Clip, seed: int, *, with_truth: bool) -> Case:
@@ -227,10 +274,22 @@ def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]
     size: tuple[int, ...] | None = None
     count = 0
     for frame in _guarded(method, case, where):
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        if (
+            not isinstance(frame, np.ndarray)
+            or frame.dtype != np.uint8
+            or frame.ndim != 3
+            or frame.shape[2] != 3
+            or 0 in frame.shape
+        ):
+            kind = f"{frame.dtype} of {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise MethodError(
-                f"{where}: frame {count} is not a uint8 array of shape (height, width, 3); return RGB frames"
+                f"{where}: frame {count} is {kind}, not a uint8 array of shape (height, width, 3); return RGB frames"
             )
+        if size is None:  # found out now, not once all frames were generated
+            try:
+                check_aspect((frame.shape[0], frame.shape[1]), case.size, f"{where}: frame {count}")
+            except VideoError as error:
+                raise MethodError(str(error)) from None
         size = size or frame.shape
         if frame.shape != size:
             raise MethodError(
@@ -272,22 +331,30 @@ def _guarded(method: Method, case: Case, where: str) -> Iterator[npt.NDArray[np.
         except UserError:
             raise
         except (Exception, SystemExit) as error:
-            raise MethodError(f"{where}: {type(error).__name__}: {error}; --debug shows where") from error
+            raise MethodError(f"{where}: {_told(error)}; --debug shows where") from error
         yield frame
 
 
+def _told(error: BaseException) -> str:
+    """Kind and message of somebody else's error, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def _digest_of(checkpoint: Path) -> str:
-    files = sorted(file for file in checkpoint.rglob("*") if file.is_file()) if checkpoint.is_dir() else [checkpoint]
     digest = hashlib.sha256()
     try:
+        is_folder = checkpoint.is_dir()
+        files = sorted(file for file in checkpoint.rglob("*") if file.is_file()) if is_folder else [checkpoint]
+        if not files or not files[0].is_file():
+            raise MethodError(f"{checkpoint}: no checkpoint there; give a file, or a folder that holds some")
         for file in files:
-            if checkpoint.is_dir():
+            if is_folder:
                 digest.update(file.relative_to(checkpoint).as_posix().encode() + b"\0")
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     except OSError as error:
-        raise MethodError(f"{checkpoint}: cannot be read ({error.strerror or error})") from error
+        raise MethodError(f"{checkpoint}: cannot be read ({error.strerror or error}); mend its permissions") from error
     return digest.hexdigest()
 
 

@@ -78,6 +78,9 @@ class MetricResult(_Record):
     split_half: Finite | None = None
     """Mean Fréchet distance between two halves of the truth, split by video: how unlike unrelated videos are here."""
 
+    split_half_reason: str | None = None
+    """Why a Fréchet distance has no split-half; null where it has one, and for metrics that never do."""
+
     backbone: str | None = None
     """The network under the metric; null for metrics without one."""
 
@@ -143,6 +146,9 @@ class MethodInfo(_Record):
 
     needs_truth: bool = False
     """Whether it was shown the truth; starred in tables."""
+
+    note: str | None = None
+    """What a reader must know of the method before its numbers mean anything, such as that it was never trained."""
 
 
 class DatasetInfo(_Record):

@@ -13,7 +13,8 @@ lock that the operating system lets go when its holder dies.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -22,9 +23,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mcbench.atomic import write_text
-from mcbench.errors import ResultError
+from mcbench.errors import ResultError, UsageError
 
 __all__ = ["RunFolder"]
+
+LONGEST_NAME = 200
+"""Bytes of a clip's name: with what is put around it, it must fit into the 255 of a file name."""
 
 
 class RunFolder:
@@ -35,7 +39,19 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()  # a method may change the working directory
+
+    def check_names(self, clips: Iterable[str]) -> None:
+        """Refuse names of clips that are too long for the files here, before anything is measured.
+
+        Raises:
+            UsageError: naming the first one.
+        """
+        for clip in clips:
+            if len(os.fsencode(clip)) > LONGEST_NAME:
+                raise UsageError(
+                    f"clip '{clip}': a name of {len(os.fsencode(clip))} bytes; rename it, {LONGEST_NAME} at most"
+                )
 
     def slot(self, clip: str, case: str) -> str:
         """The name under which a case of a clip is kept, so that another case of that clip is never written over.
@@ -92,7 +108,8 @@ class RunFolder:
             if not isinstance(known, dict):
                 raise ValueError("it is no object")
         except (OSError, ValueError) as error:
-            raise ResultError(f"{file}: cannot be read ({error}); give another folder with --out") from error
+            why = getattr(error, "strerror", None) or error
+            raise ResultError(f"{file}: cannot be read ({why}); give another folder with --out") from error
         finally:
             lock.release()
         for key in sorted(identity.keys() | known.keys()):

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 
 from mcbench.errors import UsageError
 
-__all__ = ["Worker", "this_worker", "with_workers"]
+__all__ = ["PARENT_VARIABLE", "Worker", "this_worker", "with_workers"]
+
+PARENT_VARIABLE = "MCBENCH_PARENT"
+"""Holds the process that started this one as a worker."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Worker:
 
 def this_worker() -> Worker:
     """From the environment."""
-    parent = os.environ.get("MCBENCH_PARENT")
+    parent = os.environ.get(PARENT_VARIABLE)
     try:
         return Worker(
             index=int(os.environ.get("RANK", "0")),
@@ -69,7 +72,7 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     environment = {
         **os.environ,
         "WORLD_SIZE": str(count),
-        "MCBENCH_PARENT": str(os.getpid()),
+        PARENT_VARIABLE: str(os.getpid()),
         "OMP_NUM_THREADS": threads,
     }
     # This process shares the processor too; torch and the linear algebra read it when they are loaded.

@@ -18,6 +18,7 @@ LEVELS = {
     "allocator": 0,
     "errors": 0,
     "home": 0,
+    "workers": 0,
     "command_line": 1,
     "resources": 0,
     "protocol": 1,
@@ -34,14 +35,20 @@ LEVELS = {
     "measurement": 4,
     "features": 5,
     "measure": 6,
-    "workers": 5,
     "run_folder": 5,
     "provenance": 5,
     "aggregate": 6,
-    "evaluate": 7,
+    "evaluation": 7,
     "doctor": 7,
-    "cli": 8,
-    "__main__": 9,
+    "web": 0,
+    "compare": 7,
+    "submissions": 7,
+    "leaderboard": 8,
+    "tables": 8,
+    "report": 8,
+    "site": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 
@@ -81,6 +88,16 @@ def test_what_is_measured_uses_only_the_public_names(package: str) -> None:
                 assert {alias.name for alias in node.names} <= set(mcbench.__all__)
 
 
+def test_the_public_names_are_just_these() -> None:
+    """Who adds one answers for it in every later version; who takes one away breaks the packages of others."""
+    assert mcbench.__all__ == [
+        *("KEYPOINT_NAMES", "PROTOCOLS", "Annotations", "Case", "Clip", "Dataset", "DrivingPoses", "FrameSource"),
+        *("Method", "MethodError", "Protocol", "ReferenceAnnotations", "Result", "UserError", "evaluate"),
+        *("find_clips", "home_folder", "load_dataset", "load_method", "open_frames", "open_truth", "read_result"),
+        *("run_command_line", "score", "to_square", "write_frames", "write_video"),
+    ]
+
+
 def test_every_public_name_is_there() -> None:
     for name in mcbench.__all__:
         assert getattr(mcbench, name) is not None
@@ -98,3 +115,9 @@ def test_no_file_is_too_long_to_read_in_one_sitting() -> None:
     for package in ("mcbench", "baselines", "fypv2"):
         for file in sorted((ROOT / package).rglob("*.py")):
             assert len(file.read_text(encoding="utf-8").splitlines()) <= 450, file
+
+
+def test_no_public_function_is_hidden_by_a_module_of_its_name() -> None:
+    """Python sets a sub-module as an attribute when it is first imported, in front of what `__getattr__` would give."""
+    modules = {file.stem for file in (ROOT / "mcbench").iterdir()}
+    assert not modules & set(mcbench.__all__)

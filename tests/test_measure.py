@@ -204,6 +204,29 @@ class TestMeasurementFile:
         (tmp_path / "torn").write_bytes(b"\x10\0\0\0\0\0\0\0{")
         assert read_measurement(tmp_path / "torn") is None
 
+    def test_a_damaged_number_is_no_measurement(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, noisy = clip_folders("truth", 1, 3), clip_folders("noisy", 1, 3, noise=9)
+        item = measure(truth / "a", noisy / "a", tmp_path / "cache")
+        file = tmp_path / "a.safetensors"
+        item.write(file)
+        data = file.read_bytes()
+        place = data.index(item.arrays["psnr"].tobytes())
+        file.write_bytes(data[:place] + bytes(8) + data[place + 8 :])
+        assert read_measurement(file) is None
+
+    def test_damaged_features_in_the_cache_are_computed_again(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth = clip_folders("truth", 1, 3)
+        first = measure(truth / "a", truth / "a", tmp_path / "cache")
+        files = [file for file in (tmp_path / "cache").rglob("*.safetensors") if file.stat().st_size > 200]
+        for file in files:
+            file.write_bytes(file.read_bytes()[:-4] + b"\0\0\x80?")  # 1.0
+        again = measure(truth / "a", truth / "a", tmp_path / "cache")
+        np.testing.assert_array_equal(again.arrays["inception/truth"], first.arrays["inception/truth"])
+
     def test_a_full_disk_is_one_line(
         self,
         clip_folders: Callable[..., Path],

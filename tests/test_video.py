@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -221,6 +222,42 @@ class TestVideoFile:
         assert frame[:, -20:].mean() > 200 > frame[:, :20].mean()
         assert source.conversions
 
+    @staticmethod
+    def with_alpha(path: Path, alpha: int, codec: str, pixel_format: str) -> None:
+        frames = np.concatenate([smooth(2), np.full((2, 96, 96, 1), alpha, np.uint8)], axis=3)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.height, stream.width, stream.pix_fmt = 96, 96, pixel_format
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgba")))
+            container.mux(stream.encode(None))
+
+    @pytest.mark.parametrize("pixel_format", ["bgra", "yuva420p", "yuva444p"])
+    def test_transparency_is_never_dropped_without_a_word(self, tmp_path: Path, pixel_format: str) -> None:
+        self.with_alpha(tmp_path / "opaque.mkv", 255, "ffv1", pixel_format)
+        self.with_alpha(tmp_path / "half.mkv", 100, "ffv1", pixel_format)
+        assert len(list(open_frames(tmp_path / "opaque.mkv").read())) == 2
+        with pytest.raises(VideoError, match="has transparent pixels; flatten it"):
+            list(open_frames(tmp_path / "half.mkv").read())
+
+    def test_an_alpha_channel_that_the_decoder_leaves_aside(self, tmp_path: Path) -> None:
+        self.with_alpha(tmp_path / "half.webm", 100, "libvpx-vp9", "yuva420p")
+        with pytest.raises(VideoError, match="has an alpha channel; flatten it"):
+            list(open_frames(tmp_path / "half.webm").read())
+
+    def test_pixels_that_are_not_square_are_said(self, tmp_path: Path) -> None:
+        for name, shape in (("square", Fraction(1)), ("wide", Fraction(16, 11))):
+            with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+                stream = container.add_stream("libx264", rate=25)
+                stream.height, stream.width, stream.pix_fmt = 96, 96, "yuv420p"
+                stream.codec_context.sample_aspect_ratio = shape
+                for frame in smooth(2):
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+                container.mux(stream.encode(None))
+        square, wide = open_frames(tmp_path / "square.mp4"), open_frames(tmp_path / "wide.mp4")
+        assert next(iter(wide.read())).shape == next(iter(square.read())).shape == (96, 96, 3)
+        assert (square.conversions, wide.conversions) == (set(), {"pixels of shape 16:11 taken as square ones"})
+
     def test_not_a_video(self, tmp_path: Path) -> None:
         (tmp_path / "a.mp4").write_text("hello")
         with pytest.raises(VideoError, match="not a video that can be read"):
@@ -251,6 +288,23 @@ class TestFindClips:
         with pytest.raises(VideoError, match="no such folder"):
             find_clips(tmp_path / "nowhere")
         with pytest.raises(VideoError, match="holds no clip"):
+            find_clips(tmp_path)
+
+    def test_what_cannot_be_looked_into(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(VideoError, match=r"loop: cannot be listed \("):
+            find_clips(tmp_path / "loop")
+
+        def locked(path: Path, **_: object) -> bool:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "is_dir", locked)  # as where a folder may be listed, but not entered
+        with pytest.raises(VideoError, match="no right to look into it"):
+            find_clips(tmp_path)
+
+    def test_a_name_that_no_result_could_hold(self, tmp_path: Path) -> None:
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))).mkdir()
+        with pytest.raises(VideoError, match="is not UTF-8, and no result could hold it; rename it"):
             find_clips(tmp_path)
 
 

@@ -61,7 +61,9 @@ class LPIPS(PairBackbone):
         with full_precision():
             images = frames.to(torch.float32)
             images = images.div_(127.5).sub_(1) if signed else images.div_(255)
-            images.sub_(torch.tensor(_SHIFT, device=images.device)).div_(torch.tensor(_SCALE, device=images.device))
+            # A type of their own: a method may have left another default behind.
+            shift, scale = (torch.tensor(values, dtype=torch.float32) for values in (_SHIFT, _SCALE))
+            images.sub_(shift.to(images.device)).div_(scale.to(images.device))
             layers = self.forward(images.permute(0, 3, 1, 2))
             for layer in layers:
                 _normalise(layer)

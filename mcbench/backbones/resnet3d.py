@@ -85,7 +85,7 @@ class ResNet3D50(WindowBackbone):
 
     def scale(self, frames: Tensor) -> Tensor:
         """0-255 minus the mean colour; no division."""
-        return frames.sub_(torch.tensor(_MEAN, device=frames.device).view(3, 1, 1))
+        return frames.sub_(torch.tensor(_MEAN, dtype=torch.float32, device=frames.device).view(3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, 2048) of windows (B, 3, 16, 112, 112)."""

@@ -173,13 +173,13 @@ def weights_status() -> list[WeightsStatus]:
     states = []
     for name, entry in REGISTRY.items():
         path = weights_folder() / entry.file
-        size = path.stat().st_size if path.is_file() else None
-        sha256 = problem = None
-        if size is not None:
-            try:
+        size = sha256 = problem = None
+        try:
+            if _is_file(path):
+                size = path.stat().st_size
                 sha256 = check_file(entry, path)
-            except WeightsError as error:
-                problem = str(error)
+        except WeightsError as error:
+            problem = str(error)
         states.append(WeightsStatus(name, path, size, sha256, problem, entry))
     return states
 
@@ -255,20 +255,27 @@ def _registered(name: str) -> WeightsFile:
 def _locate(entry: WeightsFile, weights: str) -> Path:
     if weights != PUBLISHED:
         path = Path(weights).expanduser()
-        if not path.is_file():
+        if not _is_file(path):
             raise WeightsError(
                 f"no weights file for {entry.name} at '{weights}'; "
                 "give the path of a file, 'published', or 'random@1' to go on without"
             )
         return path
     path = weights_folder() / entry.file
-    if not path.is_file():
+    if not _is_file(path):
         raise WeightsError(
             f"the {entry.name} weights are missing: {entry.file} (SHA-256 {entry.sha256 or entry.sha256_prefix + '…'}) "
             f"is not in {path.parent}; run `mcbench download weights`, put it there from {entry.addresses[0]}, "
             f"or go on without it with `--weights {RANDOM}`"
         )
     return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder above it that may not be entered
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}; mend its permissions") from error
 
 
 def _custom_record(entry: WeightsFile, sha256: str) -> WeightsRecord:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mcbench.workers import this_worker
 
-__all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json"]
+__all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json", "stdout_to_stderr"]
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -23,6 +25,31 @@ errors = Console(stderr=True, highlight=False)
 def print_json(document: Any) -> None:
     """One JSON document on stdout and nothing else."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """All that is written to stdout meanwhile goes to stderr: a method's prints, its libraries' and its programs'.
+
+    Works on the file descriptor, since only Python's own prints go through `sys.stdout`.
+    """
+    try:
+        sys.stdout.flush()
+        kept = os.dup(1)
+    except (OSError, ValueError, AttributeError):  # no stdout, so nothing to keep clean
+        yield
+        return
+    try:
+        with suppress(OSError):  # no stderr: what is printed stays where it goes
+            os.dup2(2, 1)
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with suppress(OSError, AttributeError, TypeError):  # what C libraries still hold back
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _progress() -> Progress:

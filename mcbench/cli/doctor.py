@@ -51,18 +51,19 @@ def run(
     """Say what is wrong with predictions, and what it costs; exit 1 if a number would be wrong."""
     if (dataset is None) == (truth is None):
         raise UsageError("give either --dataset NAME or --truth DIR, so that there is one truth to hold them against")
-    from mcbench.datasets import load_dataset, open_truth
-    from mcbench.doctor import check_folder, diagnose
+    from mcbench.datasets import load_dataset
+    from mcbench.doctor import check_folder, diagnose, read_truth
 
     check_folder(predictions)
+    unread: list[Finding] = []
     if truth is not None:
-        loaded = open_truth(truth)
+        loaded, unread = read_truth(truth)
     else:
         with drawing(dataset or "") as on_frame:
             loaded = load_dataset(dataset or "", on_frame=on_frame)
     with ProgressReporter() as reporter:
         reporter.start(sum(clip.frames for clip in loaded.clips))
-        diagnosis = diagnose(predictions, loaded, on_frame=lambda clip: reporter.advance(1, clip))
+        diagnosis = diagnose(predictions, loaded, unread=unread, on_frame=lambda clip: reporter.advance(1, clip))
     if json:
         print_json(diagnosis.document())
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mcbench.cli.console import ProgressReporter, drawing
+from mcbench.cli.console import ProgressReporter, drawing, stdout_to_stderr
 from mcbench.cli.options import (
     DebugOption,
     DeviceOption,
@@ -67,9 +67,9 @@ def run(
     """Let a method animate every clip of a data set, and measure what it returns."""
     check_engine(engine, workers)
     protocols, chosen, settings = parse_protocols(protocol), parse_weights(weights), parse_settings(set_)
-    with with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
+    with stdout_to_stderr(), with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset
-        from mcbench.evaluate import evaluate, resolve_device
+        from mcbench.evaluation import evaluate, resolve_device
         from mcbench.methods import load_method
 
         device = resolve_device(device)

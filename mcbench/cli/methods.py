@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from mcbench.cli.console import output, print_json
 from mcbench.cli.options import DebugOption, JsonOption
@@ -45,7 +46,8 @@ def run(json: JsonOption = False, debug: DebugOption = False) -> None:
         star = "*" if row.get("needs_truth") else ""
         what = str(row.get("summary") or row["problem"])
         settings = ", ".join(row.get("settings") or []) or "-"  # type: ignore[arg-type]
-        table.add_row(f"{row['name']}{star}", str(row.get("version", "-")), what, settings)
+        cells = (f"{row['name']}{star}", str(row.get("version", "-")), what, settings)
+        table.add_row(*map(Text, cells))  # brackets in them are no markup
     output.print(table)
     if any(row.get("needs_truth") for row in rows):
         output.print("  * is shown the truth", style="dim")

@@ -33,7 +33,7 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 ProtocolOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--protocol", help=f"Measure under this protocol only; repeatable. [{' | '.join(PROTOCOLS)}]", metavar="ID"
+        "--protocol", help=f"Measure under this protocol only: {' or '.join(PROTOCOLS)}; repeatable.", metavar="ID"
     ),
 ]
 WeightsOption = Annotated[
@@ -73,13 +73,18 @@ def parse_weights(choices: Sequence[str] | None) -> str | Mapping[str, str] | No
         raise UsageError(f"--weights {' and '.join(alone)} contradict each other; give one, or BACKBONE=CHOICE pairs")
     if alone and alone[0] not in ("published", "random@1"):
         raise UsageError(f"--weights {alone[0]}: give published, random@1 or BACKBONE=PATH")
-    pairs = dict(choice.split("=", 1) for choice in choices if "=" in choice)
-    for name in pairs:
+    pairs: dict[str, str] = {}
+    for choice in choices:
+        name, found, path = choice.partition("=")
+        if not found:
+            continue
         if name not in BACKBONES:
             known = ", ".join(BACKBONES)
             raise UsageError(
                 f"--weights {name}=…: no backbone is called '{name}'{nearest(name, BACKBONES)}; there are {known}"
             )
+        if pairs.setdefault(name, path) != path:
+            raise UsageError(f"--weights {name}={pairs[name]} and {name}={path} contradict each other; give one")
     if not pairs:
         return alone[0]
     if not alone:
@@ -94,7 +99,8 @@ def parse_settings(pairs: Sequence[str] | None) -> dict[str, str]:
         key, found, value = pair.partition("=")
         if not found or not key:
             raise UsageError(f"--set {pair}: give it as key=value")
-        settings[key] = value
+        if settings.setdefault(key, value) != value:
+            raise UsageError(f"--set {key}={settings[key]} and {key}={value} contradict each other; give one")
     return settings
 
 

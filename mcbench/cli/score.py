@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -62,14 +63,14 @@ def run(
     protocols, chosen = parse_protocols(protocol), parse_weights(weights)
     with with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset, open_truth
-        from mcbench.evaluate import score
+        from mcbench.evaluation import score
 
         if truth is not None:
             loaded = open_truth(truth)
         else:
             with drawing(dataset or "") as on_frame:
                 loaded = load_dataset(dataset or "", on_frame=on_frame, split=split)
-        out = out or Path("runs") / f"{predictions.resolve().name}-{loaded.name}"
+        out = out or Path("runs") / f"{Path(realpath(predictions)).name}-{loaded.name}"
         result = score(
             predictions, loaded, protocols=protocols, weights=chosen, out=out, device=device, reporter=reporter
         )

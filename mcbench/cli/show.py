@@ -14,6 +14,9 @@ from mcbench.results import MetricResult, ProtocolResult, Result
 
 __all__ = ["format_metric", "show_result"]
 
+NARROWEST_VALUE = 8
+"""Columns that the longest value takes, as in `1.23E+05`."""
+
 LABELS = {
     "fid": "FID ↓",
     "ssim": "SSIM ↑",
@@ -41,6 +44,8 @@ def show_result(result: Result, path: Path, *, as_json: bool) -> None:
             f"{_number(result.dataset.clips, 'clip')}, {_number(result.dataset.frames, 'frame')}",
         )
     )
+    if result.method.note:
+        output.print(result.method.note, style="bold yellow", soft_wrap=True, markup=False)
     for id, protocol in result.protocols.items():
         output.print()
         output.print(Text.assemble((id, "bold cyan"), f"  {PROTOCOLS[id].summary}"))
@@ -75,8 +80,9 @@ def format_metric(name: str, value: float | None) -> str:
 
 def _table(protocol: ProtocolResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("")
-    table.add_column("value", justify="right", style="bold")
+    # In a narrow terminal the other columns make room, or rich would take away the first two.
+    table.add_column("", no_wrap=True, min_width=max(map(len, LABELS.values())))
+    table.add_column("value", justify="right", style="bold", no_wrap=True, min_width=NARROWEST_VALUE)
     table.add_column("95% interval", justify="center", no_wrap=True)
     table.add_column("n", justify="right", style="dim", no_wrap=True)
     table.add_column("split-half", justify="right", style="dim")
@@ -113,6 +119,8 @@ def _footnotes(result: Result) -> list[str]:
                 said.setdefault(metric.reason, {})[label] = None
             if metric.interval_reason:
                 said.setdefault(f"no interval: {metric.interval_reason}", {})[label] = None
+            if metric.split_half_reason and metric.value is not None:
+                said.setdefault(f"no split-half: {metric.split_half_reason}", {})[label] = None
             if metric.note:
                 said.setdefault(metric.note, {})[label] = None
     notes = [f"{', '.join(labels)}: {text}" for text, labels in said.items()]

@@ -24,6 +24,7 @@ __all__ = [
     "import_dataset",
     "load_dataset",
     "open_truth",
+    "truth_clip",
 ]
 
 DEFAULT_FPS = 25.0
@@ -90,8 +91,15 @@ def open_truth(folder: Path) -> Dataset:
     Raises:
         VideoError: if there is no clip, or one cannot be read.
     """
-    clips = []
-    for name, path in find_clips(folder).items():
-        source = open_frames(path)
-        clips.append(Clip(name=name, source=source, frames=source.frames, fps=source.fps or DEFAULT_FPS))
-    return Dataset(name="custom", version="1", clips=tuple(clips), folder=folder)
+    clips = tuple(truth_clip(name, path) for name, path in find_clips(folder).items())
+    return Dataset(name="custom", version="1", clips=clips, folder=folder)
+
+
+def truth_clip(name: str, path: Path) -> Clip:
+    """One clip of a folder of truths.
+
+    Raises:
+        VideoError: if it cannot be read.
+    """
+    source = open_frames(path)
+    return Clip(name=name, source=source, frames=source.frames, fps=source.fps or DEFAULT_FPS)

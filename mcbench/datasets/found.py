@@ -108,8 +108,15 @@ def locate_folder(folder: Path, split: str) -> Location:
     return Location(folder, split_name(split), "clips", paths)
 
 
-def open_location(location: Location, fps: float) -> Opened:
+def open_location(
+    location: Location, fps: float, on_bytes: Callable[[str, int, int], None] = lambda file, done, total: None
+) -> Opened:
     """The clips of a split. A TSV is read from end to end and held against itself.
+
+    Args:
+        location: where it lies.
+        fps: frames a second of what does not say it itself.
+        on_bytes: called while a TSV is read, see `open_tsv`.
 
     Raises:
         DatasetError, VideoError: if something is wrong with a file.
@@ -120,7 +127,7 @@ def open_location(location: Location, fps: float) -> Opened:
             source = open_frames(path, fps)
             clips.append(Clip(name=name, source=source, frames=source.frames, fps=source.fps or fps))
         return Opened(tuple(clips))
-    tsv = open_tsv(location.paths)
+    tsv = open_tsv(location.paths, on_bytes)
     rows = _named(tsv, location.paths["images"])
     files = {part: file.rows for part, file in tsv.files.items()}
     return Opened(

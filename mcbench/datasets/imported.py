@@ -23,6 +23,10 @@ from mcbench.video import open_frames
 __all__ = ["datasets_root", "imported_names", "imported_splits", "load_imported", "open_sources", "split_folder"]
 
 
+_TSV_PARTS = {"images", "poses", "masks"}
+"""Those of which rows are read; vid2line is only checked."""
+
+
 def datasets_root(root: Path | None) -> Path:
     """`root`, or the user's own folder of data sets."""
     return root if root is not None else home_folder() / "datasets"
@@ -101,15 +105,21 @@ def open_sources(source: Source, folder: Path) -> dict[str, FrameSource]:
         folder: where the split's documents lie.
 
     Raises:
-        DatasetError: if the offsets of a TSV are gone.
+        DatasetError: if the offsets of a TSV are gone, or do not fit its clips.
     """
     paths = {name: Path(source.folder) / part.path for name, part in source.parts.items()}
     if source.layout == "clips":
         return {name: open_frames(path, source.fps) for name, path in paths.items()}
+    unfit = DatasetError(f"{folder}: what is known of its TSV files does not fit them; import the data set again")
+    if source.offsets.keys() != _TSV_PARTS or not source.offsets.keys() <= paths.keys():
+        raise unfit
     files = {
         part: TsvRows(paths[part], read_offsets(folder / f"{part}.lineidx", sha256))
         for part, sha256 in source.offsets.items()
     }
+    rows = min(len(file) for file in files.values())
+    if any(first < 0 or not 0 < count <= rows - first for first, count in source.rows.values()):
+        raise unfit
     return {clip.name: clip.source for clip in tsv_clips(files, source.rows, source.fps)}
 
 

@@ -51,6 +51,7 @@ def import_dataset(
     root: Path | None = None,
     fps: float | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
+    on_bytes: Callable[[str, int, int], None] = lambda file, done, total: None,
 ) -> Manifest:
     """Import a local source as a data set. The frames stay where they are.
 
@@ -65,6 +66,7 @@ def import_dataset(
         fps: frames a second of folders of frames and TSV files, which do not say; by default what is known of the
             data set, and 25 for one's own.
         on_frames: called with 1 after each frame that is decoded.
+        on_bytes: called with a TSV file's name, its bytes that were read, and those that it has.
 
     Raises:
         DatasetError: if the source is not that data set, or not what it was when first imported; names the first clip
@@ -86,7 +88,7 @@ def import_dataset(
             fps = fps or (record.fps if record is not None else kind.fps)
             if manifest is not None and record is not None and _untouched(location, stamps, fps, record, folder):
                 return manifest
-            opened = open_location(location, fps)
+            opened = open_location(location, fps, on_bytes)
             kind.check(location, opened.clips)
             digests = {part: opened.digests.get(part) or digest_of(path) for part, path in location.paths.items()}
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mcbench.atomic import write_text
 from mcbench.datasets.base import Clip
@@ -38,6 +39,10 @@ __all__ = [
 
 MANIFEST = "dataset.json"
 
+MAX_FRAMES = 10**9
+"""A year at 30 frames a second."""
+
+Side = Annotated[int, Field(ge=1, le=1 << 20)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -45,22 +50,28 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _file_name(text: str) -> str:
+    if not text or text.startswith(".") or set(text) & set("/\\") or not text.isprintable():
+        raise ValueError("it must be a file name without a leading dot")
+    return text
+
+
 class ClipEntry(_Record):
     """One clip."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, AfterValidator(_file_name)]
     """Its name, which predictions carry too."""
 
-    frames: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)]
     """Number of frames."""
 
     fps: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Frames a second."""
 
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     """Height and width in pixels."""
 
-    reference_frame: int | None
+    reference_frame: Annotated[int, Field(ge=0, lt=MAX_FRAMES)] | None
     """Index of the frame that a method is given as reference; null where the data set has an image of its own."""
 
     sha256: Sha256
@@ -76,10 +87,10 @@ class Manifest(_Record):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """Name of the data set."""
 
-    version: str
+    version: Annotated[str, AfterValidator(_file_name)]
     """Its version."""
 
-    split: str
+    split: Annotated[str, AfterValidator(_file_name)]
     """Name of the split; two splits of one data set are not comparable."""
 
     clips: tuple[ClipEntry, ...]
@@ -158,6 +169,15 @@ def read_manifest(folder: Path) -> Manifest:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "document"
         raise DatasetError(f"{path}: not a manifest: {place}: {fault['msg']}; import the data set again") from None
+    names = Counter(entry.name for entry in manifest.clips)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{path}: not a manifest: clip '{twice}' is in it twice; import the data set again")
+    beyond = next((one.name for one in manifest.clips if (one.reference_frame or 0) >= one.frames), None)
+    if beyond is not None:
+        raise DatasetError(
+            f"{path}: not a manifest: the reference frame of '{beyond}' is none of its; import the data set again"
+        )
     if make_manifest(manifest.name, manifest.version, manifest.split, manifest.clips) != manifest:
         raise DatasetError(f"{path}: its fingerprint does not fit its clips; import the data set again")
     return manifest

@@ -20,21 +20,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from mcbench.errors import DatasetError, VideoError
-from mcbench.video.common import one_line
+from mcbench.video import decode_image
 
 __all__ = ["Tsv", "TsvFile", "TsvFrames", "TsvRows", "open_tsv", "split_key"]
 
@@ -44,7 +42,6 @@ MAX_ROW = 1 << 26
 """Bytes of a row: 64 MiB hold a 4096 x 4096 RGB image without any compression."""
 
 _KEY = re.compile(r"(?P<clip>.+)_(?P<number>[0-9]+)\.(?:png|jpe?g)", re.IGNORECASE)
-_PNG_16_BIT = re.compile(rb"\x89PNG\r\n\x1a\n.{16}\x10", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -201,18 +198,19 @@ def split_key(key: str) -> tuple[str, int] | None:
     return (match["clip"], int(match["number"])) if match else None
 
 
-def open_tsv(paths: dict[str, Path]) -> Tsv:
+def open_tsv(paths: dict[str, Path], on_bytes: Callable[[str, int, int], None] = lambda file, done, total: None) -> Tsv:
     """Read the files of a split once and hold them against one another; images are not decoded.
 
     Args:
         paths: by part: images, poses, masks and, where there is one, vid2line. A `.lineidx` beside a file is checked;
             without one, the offsets come from the file itself.
+        on_bytes: called with a file's name, its bytes that were read, and those that it has.
 
     Raises:
         DatasetError: for wrong offsets, keys that are unsorted, double or differ between the files, missing rows, and
             a vid2line that disagrees with the keys; names file and row.
     """
-    files = {part: _scan(path) for part, path in paths.items()}
+    files = {part: _scan(path, on_bytes) for part, path in paths.items()}
     images = files["images"]
     clips = _clips_of(images)
     for part, file in files.items():
@@ -223,18 +221,20 @@ def open_tsv(paths: dict[str, Path]) -> Tsv:
     return Tsv(files, clips)
 
 
-def _scan(path: Path) -> TsvFile:
+def _scan(path: Path, on_bytes: Callable[[str, int, int], None]) -> TsvFile:
     digest = hashlib.sha256()
     keys: list[str] = []
     offsets = [0]
     try:
         with path.open("rb") as stream:
+            total = path.stat().st_size
             while line := stream.readline(MAX_ROW):
                 if len(line) == MAX_ROW and not line.endswith(b"\n"):
                     raise DatasetError(f"{path}: row {len(keys) + 1} is longer than 64 MiB; not a TSV of frames")
                 digest.update(line)
                 keys.append(_key(line, path, len(keys)))
                 offsets.append(offsets[-1] + len(line))
+                on_bytes(path.name, offsets[-1], total)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not keys:
@@ -340,23 +340,4 @@ def _decode_image(data: bytes, where: str, conversions: set[str]) -> Frame:
         image_file = base64.b64decode(data, validate=True)
     except binascii.Error as error:
         raise DatasetError(f"{where}: not base64 ({error}); the file is torn, download it again") from None
-    if _PNG_16_BIT.match(image_file):  # Pillow would silently cut it to its upper byte
-        raise VideoError(f"{where}: 16 bits a channel, which 8-bit RGB cannot hold; write it as 8-bit RGB")
-    try:
-        with Image.open(io.BytesIO(image_file)) as image:
-            image.load()
-            if image.mode == "RGB" and "transparency" not in image.info:
-                return np.asarray(image)
-            if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-                rgba = image.convert("RGBA")
-                if rgba.getchannel("A").getextrema()[0] != 255:
-                    raise VideoError(f"{where}: has transparent pixels; flatten it onto the background that you mean")
-                conversions.add("opaque alpha channel dropped")
-                return np.asarray(rgba.convert("RGB"))
-            if image.mode in {"P", "L", "1"}:
-                kind = {"P": "palette", "L": "greyscale", "1": "black and white"}[image.mode]
-                conversions.add(f"{kind} to RGB")
-                return np.asarray(image.convert("RGB"))
-            raise VideoError(f"{where}: colour mode {image.mode} has no lossless way to 8-bit RGB; write it as RGB")
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{where}: this image does not decode ({one_line(error)}); download the file again") from error
+    return decode_image(image_file, where, conversions, "the file is torn, download it again")

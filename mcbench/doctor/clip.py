@@ -16,7 +16,7 @@ from mcbench.doctor.cost import Correction, Pairs, price
 from mcbench.doctor.findings import Finding, finding
 from mcbench.doctor.look import SIZE, Look, TruthError, look_at, take_frames
 from mcbench.doctor.registration import Registration, register
-from mcbench.doctor.stills import find_copies, find_repeats, repeats
+from mcbench.doctor.stills import count_distinct, find_copies, find_repeats
 from mcbench.doctor.timing import Timing, find_timing, moving_parts
 from mcbench.errors import UserError, VideoError
 from mcbench.geometry import check_aspect
@@ -76,10 +76,7 @@ def examine(
     found += [finding("converted", clip.name, f"{text}, without loss") for text in sorted(source.conversions)]
     black = lost_range(look.values, look.truth_samples)
     if black is not None:
-        return [
-            *found,
-            finding("value-range", clip.name, black, "multiply by 255 (or map [-1, 1] there) before saving"),
-        ]
+        return [*found, finding("value-range", clip.name, *black)]
     traces = find_compression(look.raw_prediction, look.raw_truth)
     if traces is not None:
         found.append(finding("compression", clip.name, traces))
@@ -105,16 +102,22 @@ def _sizes(source: FrameFolder) -> dict[tuple[int, int], int]:
 
 
 def _about_files(clip: Clip, source: FrameSource, fps: float | None) -> list[Finding]:
-    """What is known before a frame is decoded."""
+    """What is known before more than a frame is decoded."""
+    size = source.size
+    try:
+        wanted = clip.source.size
+    except (UserError, OSError) as error:
+        raise TruthError(str(error)) from error
     found = []
     if source.frames != clip.frames:
-        found.append(finding("frame-count", clip.name, f"{source.frames} frames where the truth has {clip.frames}"))
+        count = "1 frame" if source.frames == 1 else f"{source.frames} frames"
+        found.append(finding("frame-count", clip.name, f"{count} where the truth has {clip.frames}"))
     if source.fps is not None and fps is not None and abs(source.fps / fps - 1) > FPS_TOLERANCE:
         found.append(finding("fps", clip.name, f"{source.fps:.4g} frames a second where the truth has {fps:.4g}"))
     if not set(source.container.split("/")) <= LOSSLESS_CONTAINERS:
         found.append(finding("lossy-container", clip.name, f"stored as {source.container}"))
     try:
-        check_aspect(source.size, clip.source.size, "it")
+        check_aspect(size, wanted, "it")
     except VideoError as error:
         found.append(finding("aspect", clip.name, str(error).partition("; ")[0].removeprefix("it: ")))
     return found
@@ -152,16 +155,16 @@ def _about_content(clip: Clip, look: Look) -> list[Finding]:
         for part, (code, text, remedy) in evidence.items()
     ]
     if timing is None or timing.code != "frame-expansion":
-        found += _expanded(clip, look)
+        found += _expanded(clip.name, look)
     return found
 
 
-def _expanded(clip: Clip, look: Look) -> list[Finding]:
+def _expanded(clip: str, look: Look) -> list[Finding]:
     """Frames repeated until there are more than the truth has: told by counting, whatever moves."""
-    total, distinct = len(look.prediction), int((~repeats(look)).sum())
-    if total <= clip.frames or distinct > clip.frames * 1.1 or total < 1.2 * distinct:
+    (total, distinct), (frames, own) = count_distinct(look)
+    if total <= frames or distinct > 1.1 * frames or total / distinct < 1.2 * frames / own:
         return []
-    return [finding("frame-expansion", clip.name, f"of {total} frames only {distinct} differ from the one before")]
+    return [finding("frame-expansion", clip, f"of {total} frames only {distinct} differ from the one before")]
 
 
 _MIRRORED = {

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mcbench.doctor.look import THUMB
 
-__all__ = ["TONES", "Tone", "find_tone", "lost_range", "swapped"]
+__all__ = ["TONES", "Tone", "find_tone", "histogram", "lost_range", "quantiles", "swapped"]
 
 Frame = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
@@ -22,7 +22,7 @@ SWAPPED = -0.35
 """Correlation of R - B in prediction and truth; honest colours stay above 0, a swap turns the sign."""
 SHARE = 0.75
 """Share of the frames that must agree."""
-CLOSE = 2.2
+CLOSE = 1.6
 """Grey levels, the mean over quantiles, to which a tone curve must fit; or 8% of what it takes away."""
 PERCENTILES = np.linspace(4, 96, 24)
 
@@ -81,23 +81,24 @@ TONES = (
 )
 
 
-def lost_range(values: npt.NDArray[np.int64], truths: Sequence[Frame]) -> str | None:
-    """Values that were never scaled to 0-255, in words; None where all is well.
+def lost_range(values: npt.NDArray[np.int64], truths: Sequence[Frame]) -> tuple[str, str] | None:
+    """Values that were never scaled to 0-255, in words, and what to do; None where all is well.
 
     Args:
         values: (256,) how often each value occurs in the prediction.
         truths: frames of the truth.
     """
     total = int(values.sum())
-    bright = float(np.mean([np.quantile(frame, 0.9) for frame in truths]))
+    bright = float(np.mean([quantiles(histogram(frame), np.array([0.9]))[0] for frame in truths]))
     if bright < 16:
         return None
     if values[:3].sum() == total:
-        return "no value above 2: values of 0 to 1 were saved as they are"
+        return "no value above 2: values of 0 to 1 were saved as they are", "multiply by 255 before saving"
     if values[[0, 1, 255]].sum() >= 0.999 * total:
-        return "hardly a value but 0, 1 and 255: values of -1 to 1 were saved as they are"
+        return "hardly a value but 0, 1 and 255: values of -1 to 1 were saved as they are", "map [-1, 1] to 0-255"
     if values.max() >= 0.999 * total:
-        return f"hardly a value but {int(values.argmax())}: the frames are one flat colour"
+        flat = f"hardly a value but {int(values.argmax())}: the frames are one flat colour"
+        return flat, "look at what the method makes, and at how it is saved"
     return None
 
 
@@ -120,12 +121,13 @@ def swapped(predictions: Sequence[Frame], truths: Sequence[Frame]) -> float | No
 def find_tone(predictions: Sequence[Frame], truths: Sequence[Frame]) -> Tone | None:
     """The wrong curve that fits every channel of most frames closely, where the identity does not.
 
-    Quantiles are compared, not pixels: blur, noise and a limb in the wrong place hardly move them.
+    Quantiles are compared, not pixels, and those of means of 4 x 4 pixels: blur, noise and a limb in the wrong place
+    hardly move them.
     """
     fits: dict[str, list[float]] = {}
     plain = []
     for p, t in zip(predictions, truths, strict=True):
-        seen, meant = (np.percentile(frame[::2, ::2].reshape(-1, 3), PERCENTILES, axis=0) for frame in (p, t))
+        seen, meant = (_percentiles(frame) for frame in (p, t))
         plain.append(float(np.abs(seen - meant).mean(axis=0).max()))
         for tone in TONES:
             expected = np.interp(meant, _X, tone.curve)
@@ -134,6 +136,26 @@ def find_tone(predictions: Sequence[Frame], truths: Sequence[Frame]) -> Tone | N
     fit = np.array(fits[best.name])
     good = (fit < np.maximum(CLOSE, 0.08 * np.array(plain))) & (np.array(plain) > 3 * fit)
     return best if good.mean() >= SHARE else None
+
+
+def _percentiles(frame: Frame) -> Values:
+    """(24, 3) percentiles of each channel, over means of 4 x 4 pixels: a blur brings the ends of the range nearer."""
+    few = np.asarray(cv2.resize(frame, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.stack([quantiles(histogram(few[..., channel]), PERCENTILES / 100) for channel in range(3)], axis=1)
+
+
+def histogram(values: Frame) -> npt.NDArray[np.int64]:
+    """(256,) how often each value occurs."""
+    row = np.ascontiguousarray(values).reshape(1, -1)
+    return np.asarray(cv2.calcHist([row], [0], None, [256], [0, 256]), np.int64).ravel()
+
+
+def quantiles(counts: npt.NDArray[np.int64], parts: Values) -> Values:
+    """As `numpy.quantile` of the values themselves, which would have to be sorted."""
+    place = parts * (counts.sum() - 1)
+    below, total = np.floor(place), np.cumsum(counts)
+    low, high = (np.searchsorted(total, rank, side="right") for rank in (below, np.ceil(place)))
+    return np.asarray(low + (high - low) * (place - below), np.float64)
 
 
 def _small(frame: Frame) -> npt.NDArray[np.float32]:

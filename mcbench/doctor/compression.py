@@ -9,6 +9,7 @@ has too is not the prediction's fault.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -23,6 +24,11 @@ COMB = 0.55
 """Mean of cos(2 pi c / q) over coefficients c from 0.5 q to 4.5 q; 1 on a perfect comb, near 0 without one."""
 COMBS = 2
 """Of the frequencies looked at, how many must stand on a comb."""
+STEPS = np.arange(3, 61)
+"""Steps of the comb that are tried."""
+FINENESS = 16
+"""Parts of a grey level to which coefficients are told apart."""
+LEAST_TEETH = 60
 PAIRING = 0.62
 """Chroma steps within pairs of columns over steps between pairs; 1 without subsampling, 0 with plain repetition."""
 BLOCKS = 1.35
@@ -39,16 +45,19 @@ def find_compression(predictions: Sequence[Frame], truths: Sequence[Frame]) -> s
         truths: the same of the truth, of any size.
     """
     said = []
-    combs, own = _median(comb, predictions), _median(comb, truths)
-    if combs >= COMBS > own:
+    if _median(comb, predictions) >= COMBS > _median(comb, truths):
         said.append("cosine coefficients of 8 x 8 blocks stand on a comb, as after JPEG")
-    pairing, own = _median(chroma_pairing, predictions), _median(chroma_pairing, truths)
-    if pairing < PAIRING < own + 0.15 and pairing < 0.75 * own:
-        said.append(
-            f"chroma comes in 2 x 2 pixels, as after 4:2:0 video (steps within pairs {pairing:.2f} of those between)"
-        )
-    blocks, own = _median(blockiness, predictions), _median(blockiness, truths)
-    if blocks > BLOCKS and blocks > 1.2 * own:
+    # The truth is looked at only where the prediction has traces: most have none.
+    pairing = _median(chroma_pairing, predictions)
+    if pairing < PAIRING:
+        own = _median(chroma_pairing, truths)
+        if own + 0.15 > PAIRING and pairing < 0.75 * own:
+            said.append(
+                "chroma comes in 2 x 2 pixels, as after 4:2:0 video"
+                f" (steps within pairs {pairing:.2f} of those between)"
+            )
+    blocks = _median(blockiness, predictions)
+    if blocks > BLOCKS and blocks > 1.2 * _median(blockiness, truths):
         said.append(f"steps at multiples of 8 pixels are {blocks:.2f} times those elsewhere")
     return "; ".join(said) or None
 
@@ -63,33 +72,38 @@ def comb(frame: Frame) -> float:
     if len(blocks) < 64:
         return 0.0
     basis = _cosines()
-    spectrum = np.einsum("ui,nij,vj->nuv", basis, blocks, basis, optimize=True)
-    return float(sum(_on_comb(spectrum[:, u, v]) for u, v in _FREQUENCIES))
+    size = np.abs(np.matmul(np.matmul(basis, blocks), basis.T))
+    fine = np.minimum((size * FINENESS).astype(np.int64), FINENESS * 300)
+    counts = np.stack([np.bincount(fine[:, u, v], minlength=FINENESS * 300 + 1) for u, v in _FREQUENCIES])
+    weights, inside = _teeth()
+    teeth, wave = counts @ inside, counts @ weights
+    # Larger steps are looked at only as long as enough coefficients reach them.
+    enough = np.logical_and.accumulate(teeth >= LEAST_TEETH, axis=1)
+    return float((enough & (wave > COMB * teeth)).any(axis=1).sum())
 
 
-def _on_comb(values: npt.NDArray[np.float32]) -> bool:
-    size = np.abs(values)
-    for step in range(3, 61):
-        # Whole periods from the first tooth on: a distribution that only falls off has no preference there.
-        teeth = size[(size >= 0.5 * step) & (size < 4.5 * step)]
-        if len(teeth) < 60:
-            return False
-        if float(np.cos(2 * np.pi * teeth / step).mean()) > COMB:
-            return True
-    return False
+@cache
+def _teeth() -> tuple[Values, Values]:
+    """(sizes, steps) the cosine of each size under each step, and whether it counts there.
+
+    Whole periods from the first tooth on: a distribution that only falls off has no preference there.
+    """
+    size = (np.arange(FINENESS * 300 + 1)[:, None] + 0.5) / FINENESS
+    inside = (size >= 0.5 * STEPS) & (size < 4.5 * STEPS)
+    return np.cos(2 * np.pi * size / STEPS) * inside, inside.astype(np.float64)
 
 
 def chroma_pairing(frame: Frame) -> float:
     """Chroma steps within aligned pairs of columns and rows over those between pairs, relative to the luma's."""
-    ycc = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    ycc = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
     ratios = []
-    for axis in (0, 1):
-        steps = np.abs(np.diff(ycc, axis=axis))
-        within, between = (steps[i::2] if axis == 0 else steps[:, i::2] for i in (0, 1))
-        w, b = (part[..., 1:].mean(axis=(0, 1)) for part in (within, between))
-        luma = float((within[..., 0].mean() + 0.05) / (between[..., 0].mean() + 0.05))
+    for picture in (ycc, ycc.transpose(1, 0, 2)):
+        count = len(picture) // 2
+        even, odd = (np.ascontiguousarray(picture[i : 2 * count : 2]) for i in (0, 1))
         # Rounding to 8 bits leaves steps of a third of a level where there are none.
-        ratios.append(float((w + 0.05).sum() / (b + 0.05).sum()) / luma)
+        within = np.array(cv2.mean(cv2.absdiff(even, odd))[:3]) + 0.05
+        between = np.array(cv2.mean(cv2.absdiff(odd[:-1], even[1:]))[:3]) + 0.05
+        ratios.append(float(within[1:].sum() / between[1:].sum() / (within[0] / between[0])))
     return float(np.mean(ratios))
 
 

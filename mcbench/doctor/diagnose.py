@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcbench.datasets.base import Clip, Dataset
 from mcbench.doctor.clip import examine_path
-from mcbench.doctor.findings import Diagnosis
+from mcbench.doctor.findings import Diagnosis, Finding
 from mcbench.doctor.folder import assign, list_predictions
 
 __all__ = ["diagnose"]
@@ -17,6 +18,7 @@ def diagnose(
     predictions: Path | str,
     dataset: Dataset,
     *,
+    unread: Sequence[Finding] = (),
     on_frame: Callable[[str], None] = lambda clip: None,
 ) -> Diagnosis:
     """Find out what is wrong with predictions before they are measured. Needs no network and no weights.
@@ -24,6 +26,7 @@ def diagnose(
     Args:
         predictions: a folder of `<clip>/*.png` or `<clip>.mp4`, as `mcbench.evaluate.score` takes it.
         dataset: the truths.
+        unread: findings about truths that could not even be opened, see `read_truth`; their predictions are left alone.
         on_frame: called with the clip's name after each frame of a prediction.
 
     Returns:
@@ -34,8 +37,10 @@ def diagnose(
     """
     folder = Path(predictions)
     listed = list_predictions(folder)
+    nobody_knows = {item.clip for item in unread}
+    listed = replace(listed, clips={name: path for name, path in listed.clips.items() if name not in nobody_knows})
     pairs, names = assign(folder, listed, dataset)
-    found = [*listed.findings, *names]
+    found = [*unread, *listed.findings, *names]
     frames = 0
     for clip in dataset.clips:
         if clip.name not in pairs:

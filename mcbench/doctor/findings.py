@@ -101,9 +101,15 @@ class Finding:
 
 
 def finding(code: str, clip: str | None, evidence: str, remedy: str | None = None) -> Finding:
-    """A finding with its code's grade and, unless another is given, its code's remedy."""
+    """A finding with its code's grade and, unless another is given, its code's remedy; all of it printable."""
     fault = FAULTS[code]
-    return Finding(code, fault.grade, clip, evidence, remedy or fault.remedy)
+    shown = None if clip is None else _printable(clip)
+    return Finding(code, fault.grade, shown, _printable(evidence), _printable(remedy or fault.remedy))
+
+
+def _printable(text: str) -> str:
+    """File names may hold line breaks, commands to the terminal, or bytes that are no text at all."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 @dataclass(frozen=True)

@@ -46,24 +46,28 @@ def check_folder(folder: Path) -> None:
     _entries(folder)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path, what: str = "the predictions") -> list[Path]:
     try:
         return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except FileNotFoundError:
-        raise VideoError(f"{folder}: no such folder; give the folder that holds the predictions") from None
+        raise VideoError(f"{folder}: no such folder; give the folder that holds {what}") from None
     except NotADirectoryError:
         raise VideoError(f"{folder}: not a folder; give the folder that holds one video or folder a clip") from None
     except OSError as error:
         raise VideoError(f"{folder}: cannot be read ({error.strerror or error}); mend its permissions") from error
 
 
-def list_predictions(folder: Path) -> Folder:
+def list_predictions(folder: Path, what: str = "the predictions") -> Folder:
     """As `mcbench.video.find_clips`, but what that refuses is a finding.
+
+    Args:
+        folder: holds a video or a folder of frames for each clip.
+        what: it is, for messages.
 
     Raises:
         VideoError: if there is no such folder, or it cannot be listed.
     """
-    entries = _entries(folder)
+    entries = _entries(folder, what)
     clips: dict[str, Path] = {}
     images: dict[str, Path] = {}
     found = []
@@ -85,6 +89,11 @@ def list_predictions(folder: Path) -> Folder:
 
 def assign(folder: Path, listed: Folder, dataset: Dataset) -> tuple[dict[str, Path], list[Finding]]:
     """Which prediction to hold against which clip: by content where that is sure, else by name.
+
+    Args:
+        folder: of the predictions.
+        listed: what is in it.
+        dataset: the truths.
 
     Returns:
         Clip name to the path of its prediction, for the clips that have one; and findings about names.

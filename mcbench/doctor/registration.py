@@ -9,7 +9,6 @@ wrong place moves some corners, a wrong crop moves them all.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +120,7 @@ def register(
     if best is not None and best.explained > 0.8 and fit > SURE_CORRELATION:
         return best
     start, mirror = _search(p, t, shapes)
-    tracks = _track(p, t, corners, start)
+    tracks = still if np.allclose(start, IDENTITY) else _track(p, t, corners, start)
     found = _judge(tracks, start, mirror) if tracks is not None else None
     other = _fit_of(p, t, found)
     if max(fit, other) < 0:
@@ -156,14 +155,13 @@ def _normalise(frame: Frame) -> Frame:
 def _corners(frame: Frame) -> npt.NDArray[np.float32]:
     strength = cv2.cornerMinEigenVal(frame, 7)
     edges = np.linspace(0, SIZE, CORNERS + 1).astype(int)
-    found = []
-    for top, bottom in itertools.pairwise(edges):
-        for left, right in itertools.pairwise(edges):
-            part = strength[top:bottom, left:right]
-            y, x = np.unravel_index(np.argmax(part), part.shape)
-            found.append((left + x, top + y, part[y, x]))
-    points = np.array(found, np.float32)
-    return np.asarray(points[points[:, 2] > 0.1 * np.quantile(points[:, 2], 0.9), :2])
+    part = np.repeat(np.arange(CORNERS), np.diff(edges))
+    best = np.maximum.reduceat(np.maximum.reduceat(strength, edges[:-1], axis=0), edges[:-1], axis=1)
+    y, x = np.nonzero(strength == np.repeat(np.repeat(best, np.diff(edges), axis=0), np.diff(edges), axis=1))
+    # Where a part has its maximum twice, the first counts.
+    _, first = np.unique(part[y] * CORNERS + part[x], return_index=True)
+    points, peak = np.stack([x, y], axis=1)[first].astype(np.float32), strength[y, x][first]
+    return np.asarray(points[peak > 0.1 * np.quantile(peak, 0.9)])
 
 
 def _track(
@@ -284,8 +282,8 @@ def _search(
 ) -> tuple[Values, str]:
     """The mirroring, scale and shift under which the two correlate best."""
     few = sorted({0, len(truths) // 2, len(truths) - 1})
-    pictures, wanted = [_small(predictions[i]) for i in few], [_small(truths[i]) for i in few]
-    spectra = [_spectrum(picture) for picture in wanted]
+    pictures = np.stack([_small(predictions[i]) for i in few])
+    wanted = np.conj(_spectra(np.stack([_small(truths[i]) for i in few])))
 
     def best_of(
         mirrors: Sequence[str], scales: Iterable[tuple[float, float]]
@@ -294,9 +292,7 @@ def _search(
         for across, down in scales:
             for mirror in mirrors:
                 matrix = _about_centre(across, down, mirror)
-                surface = np.zeros((COARSE, COARSE))
-                for p, t in zip(pictures, spectra, strict=True):
-                    surface += _correlation(p, matrix, t)
+                surface = _correlation(pictures, matrix, wanted)
                 y, x = np.unravel_index(np.argmax(surface), surface.shape)
                 if surface[y, x] > best[0]:
                     shift = [(int(v) + COARSE // 2) % COARSE - COARSE // 2 for v in (x, y)]
@@ -327,18 +323,29 @@ def _about_centre(across: float, down: float, mirror: str) -> Values:
     return _compose(matrix, _mirror_matrix(mirror, COARSE))
 
 
-def _correlation(picture: npt.NDArray[np.float32], matrix: Values, truth: npt.NDArray[np.complex64]) -> Values:
-    """Correlation of a picture, laid under a map, with a truth at every shift."""
+def _correlation(pictures: npt.NDArray[np.float32], matrix: Values, wanted: npt.NDArray[np.complex64]) -> Values:
+    """Correlation of pictures, laid under a map, with their truths at every shift, summed over them.
+
+    Args:
+        pictures: (n, COARSE, COARSE).
+        matrix: the map.
+        wanted: the complex conjugate of the truths' `_spectra`.
+    """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    lying = cv2.warpAffine(
-        picture, matrix, (COARSE, COARSE), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
-    return np.asarray(scipy.fft.irfft2(_spectrum(np.asarray(lying, np.float32)) * np.conj(truth), (COARSE, COARSE)))
+    lying = [
+        cv2.warpAffine(one, matrix, (COARSE, COARSE), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        for one in pictures
+    ]
+    # The inverse transform is linear: once over the sum will do.
+    summed = (_spectra(np.asarray(lying, np.float32)) * wanted).sum(axis=0)
+    return np.asarray(scipy.fft.irfft2(summed, (COARSE, COARSE)))
 
 
-def _spectrum(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
-    windowed = (picture - picture.mean()) * _WINDOW
-    return np.asarray(scipy.fft.rfft2(windowed / (np.linalg.norm(windowed) + 1e-6)))
+def _spectra(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+    """(n, COARSE, COARSE // 2 + 1) spectra of pictures (n, COARSE, COARSE), windowed, each with mean 0 and norm 1."""
+    windowed = (pictures - pictures.mean(axis=(1, 2), keepdims=True)) * _WINDOW
+    norm = np.sqrt((windowed * windowed).sum(axis=(1, 2), keepdims=True))
+    return np.asarray(scipy.fft.rfft2(windowed / (norm + 1e-6)))
 
 
 def _fit_of(predictions: Sequence[Frame], truths: Sequence[Frame], found: Registration | None) -> float:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from mcbench.doctor.findings import Finding, finding
 from mcbench.doctor.look import Look
 
-__all__ = ["find_copies", "find_repeats", "repeats"]
+__all__ = ["count_distinct", "find_copies", "find_repeats", "repeats"]
 
 Values = npt.NDArray[np.float64]
 
@@ -34,6 +34,15 @@ def repeats(look: Look) -> npt.NDArray[np.bool_]:
     # A pause of the truth is no fault of the prediction's.
     still[1:count] &= look.truth_step[1:count] > 0.25 * usual
     return np.asarray(still)
+
+
+def count_distinct(look: Look) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Frames, and frames that differ from the one before, of the prediction and of the truth, wherever they pause."""
+    usual = _usual_step(look)
+    prediction, truth = (
+        1 + int((steps[1:] >= STILL * usual).sum()) for steps in (look.prediction_step, look.truth_step)
+    )
+    return (len(look.prediction_step), prediction), (len(look.truth_step), truth)
 
 
 def find_repeats(clip: str, look: Look) -> list[Finding]:

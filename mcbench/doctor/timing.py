@@ -213,8 +213,8 @@ def _broken(prediction: npt.NDArray[np.float32], truth: npt.NDArray[np.float32])
     shift = offsets[path]
     steps = np.diff(shift)
     jumps = [(int(i) + 1, int(steps[i])) for i in np.flatnonzero(steps)]
-    # Repeats are told from the prediction alone; here only frames that are gone.
-    if not jumps or len(jumps) > max(4, count // 12) or not any(step > 0 for _, step in jumps):
+    # Repeats are told from the prediction alone; here only frames that are gone. A frozen end makes many of them.
+    if not 0 < sum(step > 0 for _, step in jumps) <= max(4, count // 12):
         return None
     frames = np.arange(count) + shift
     frames = np.where((frames >= 0) & (frames < len(truth)), frames, -1)

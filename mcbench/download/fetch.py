@@ -22,7 +22,7 @@ import httpx
 from filelock import FileLock, Timeout
 
 from mcbench.download.faults import DownloadError, cannot_write, readable_size
-from mcbench.download.http import Offer, RangeFault, Refused, Torn, ask, new_client
+from mcbench.download.http import Offer, RangeFault, Refused, TooSlow, Torn, ask, new_client
 
 __all__ = ["Fetched", "check_space", "fetch", "hash_of", "sole_process"]
 
@@ -172,7 +172,7 @@ class _Part:
                     self._request(client, address)
                 return self._finish(address)
             except Torn as torn:
-                further = self.here > furthest and not isinstance(torn, RangeFault)
+                further = self.here > furthest and not isinstance(torn, (RangeFault, TooSlow))
                 failures = 1 if further else failures + 1
                 furthest = max(furthest, self.here)
                 if isinstance(torn, RangeFault):

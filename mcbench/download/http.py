@@ -15,17 +15,22 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import chain
+from time import monotonic
 from typing import Final
 
 import httpx
 
 from mcbench import __version__
 
-__all__ = ["MAX_WAIT", "Offer", "RangeFault", "Refused", "Torn", "ask", "new_client"]
+__all__ = ["MAX_WAIT", "Offer", "RangeFault", "Refused", "TooSlow", "Torn", "ask", "new_client"]
 
 MAX_REDIRECTS: Final = 10
 MAX_WAIT: Final = 120.0
 """Seconds. A server that asks for a longer rest is asked again by the user, not by a command that hangs."""
+
+PATIENCE = 60.0
+"""Seconds in which at least LEAST bytes must come: a byte now and then would keep a time limit for silence away."""
+LEAST: Final = 10_000
 
 _BLOCK: Final = 1 << 18
 _GATED: Final = "the source may ask for a form or an account first"
@@ -45,6 +50,10 @@ class Torn(Exception):
 
 class RangeFault(Torn):
     """The rest of the file cannot be had from this server; the whole of it may."""
+
+
+class TooSlow(Torn):
+    """It goes on, but would never end."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +188,16 @@ def _fault(response: httpx.Response) -> Exception:
 
 
 def _blocks(response: httpx.Response) -> Iterator[bytes]:
+    since, came = monotonic(), 0
     with _transport_faults():
         # As they come: gathered into larger blocks, the last of them would be lost where the connection breaks off.
-        yield from response.iter_raw()
+        for block in response.iter_raw():
+            yield block
+            came += len(block)
+            if monotonic() - since > PATIENCE:
+                if came < LEAST:
+                    raise TooSlow(f"sends only {came} bytes in {PATIENCE:.0f} seconds")
+                since, came = monotonic(), 0
 
 
 @contextmanager

@@ -171,7 +171,15 @@ def import_set(
         on_frames(count)
 
     try:
-        manifest = import_dataset(name, here, split=split, root=root, fps=fps, on_frames=tick)
+        manifest = import_dataset(
+            name,
+            here,
+            split=split,
+            root=root,
+            fps=fps,
+            on_frames=tick,
+            on_bytes=lambda file, done, total: listener.on_bytes(f"reading {file}", done, total),
+        )
     except UserError as error:
         if shelf not in here.parents:
             raise

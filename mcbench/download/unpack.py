@@ -41,6 +41,8 @@ def archive_kind(path: Path) -> str | None:
         DownloadError: for an archive of another kind, or a file that cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to read from a pipe would wait for ever
+            raise DownloadError(f"{path}: neither a file nor a folder; give one")
         with path.open("rb") as stream:
             head = stream.read(512)
     except OSError as error:

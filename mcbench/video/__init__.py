@@ -14,6 +14,7 @@ from pathlib import Path
 from mcbench.errors import VideoError
 from mcbench.video.common import number_key
 from mcbench.video.frame_folder import IMAGE_SUFFIXES, FrameFolder
+from mcbench.video.image import decode_image
 from mcbench.video.video_file import VIDEO_SUFFIXES, VideoFile
 from mcbench.video.write import write_frames, write_video
 
@@ -22,6 +23,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "FrameFolder",
     "VideoFile",
+    "decode_image",
     "find_clips",
     "open_frames",
     "write_frames",
@@ -69,19 +71,34 @@ def find_clips(folder: Path) -> dict[str, Path]:
         raise VideoError(
             f"{folder}: not a folder; give the folder that holds one video or folder for each clip"
         ) from None
-    except PermissionError as error:
-        raise VideoError(f"{folder}: no right to read it; mend its permissions") from error
+    except OSError as error:
+        raise VideoError(f"{folder}: cannot be listed ({error.strerror or error}); mend its permissions") from error
     clips: dict[str, Path] = {}
     for entry in sorted(entries, key=lambda entry: number_key(entry.name)):
-        if entry.is_dir():
+        try:
+            is_folder = entry.is_dir()
+        except OSError as error:
+            raise VideoError(f"{folder}: no right to look into it; mend its permissions") from error
+        if is_folder:
             name = entry.name
         elif entry.suffix.lower() in VIDEO_SUFFIXES:
             name = entry.stem
         else:
             continue
+        if not _is_text(name):
+            raise VideoError(f"{folder}: the name {name!r} is not UTF-8, and no result could hold it; rename it")
         if name in clips:
             raise VideoError(f"{folder}: {clips[name].name} and {entry.name} are both clip '{name}'; keep one")
         clips[name] = entry
     if not clips:
         raise VideoError(f"{folder}: holds no clip; it should have <clip>/*.png or <clip>.mp4 for each clip")
     return clips
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name was valid UTF-8: Python keeps bytes that are not as surrogates, which no file takes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

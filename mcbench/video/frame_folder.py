@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from mcbench.errors import VideoError
-from mcbench.video.common import hash_file, number_key, one_line
+from mcbench.video.common import hash_file, number_key
+from mcbench.video.image import decode_image
 
 __all__ = ["IMAGE_SUFFIXES", "FrameFolder"]
 
 Frame = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+MAX_FILE = 1 << 30
+"""Bytes of an image file; the largest picture that Pillow takes has 0.7 GB of pixels."""
 
 
 @dataclass
@@ -52,9 +54,12 @@ class FrameFolder:
         """The image files in the order of their numbers."""
         try:
             entries = [entry for entry in self.path.iterdir() if _is_frame(entry)]
+            odd = next((entry for entry in entries if not entry.is_file()), None)
         except OSError as error:
             why = error.strerror or error
             raise VideoError(f"{self.path}: cannot be listed ({why}); mend its permissions") from error
+        if odd is not None:  # to read from a pipe would wait for ever
+            raise VideoError(f"{odd}: named as a frame, but not a file, or a link to none; remove it")
         files = sorted(entries, key=lambda entry: number_key(entry.stem))
         if not files:
             raise VideoError(f"{self.path}: no frames in it; put one .png or .jpg for each frame there")
@@ -93,58 +98,15 @@ class FrameFolder:
 
     def _load(self, file: Path) -> Frame:
         try:
-            if file.suffix.lower() == ".png" and _png_bit_depth(file) == 16:
-                return self._load_16_bit(file)
-            with Image.open(file) as image:
-                image.load()
-                return self._to_rgb(image, file)
-        except VideoError:
-            raise
+            if file.stat().st_size > MAX_FILE:
+                raise VideoError(f"{file}: larger than any frame, 1 GiB; write it again")
+            data = file.read_bytes()
         except PermissionError as error:
             raise VideoError(f"{file}: no right to read it; mend its permissions") from error
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise VideoError(f"{file}: this frame does not decode ({one_line(error)}); write it again") from error
-
-    def _to_rgb(self, image: Image.Image, file: Path) -> Frame:
-        if image.mode == "RGB" and "transparency" not in image.info:
-            return np.asarray(image)
-        if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-            rgba = image.convert("RGBA")
-            low, _ = rgba.getchannel("A").getextrema()
-            if low != 255:
-                raise VideoError(f"{file}: has transparent pixels; flatten it onto the background that you mean")
-            self.conversions.add("opaque alpha channel dropped")
-            return np.asarray(rgba.convert("RGB"))
-        if image.mode in {"P", "L", "1"}:
-            self.conversions.add({"P": "palette", "L": "greyscale", "1": "black and white"}[image.mode] + " to RGB")
-            return np.asarray(image.convert("RGB"))
-        raise VideoError(f"{file}: colour mode {image.mode} has no lossless way to 8-bit RGB; write it as RGB")
-
-    def _load_16_bit(self, file: Path) -> Frame:
-        # Pillow silently cuts 16-bit RGB to its upper byte; OpenCV keeps both.
-        data = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
-        if data is None:
-            raise VideoError(f"{file}: this frame does not decode; write it again")
-        if data.dtype == np.uint16:
-            if np.any(data % 257):
-                raise VideoError(f"{file}: 16 bits a channel, which 8-bit RGB cannot hold; write it as 8-bit RGB")
-            data = (data // 257).astype(np.uint8)
-        self.conversions.add("16-bit values that are 8-bit ones times 257 to 8 bits")
-        if data.ndim == 2:
-            return np.repeat(data[:, :, None], 3, axis=2)
-        if data.shape[2] == 4:
-            if data[:, :, 3].min() != 255:
-                raise VideoError(f"{file}: has transparent pixels; flatten it onto the background that you mean")
-            data = data[:, :, :3]
-        return np.ascontiguousarray(data[:, :, ::-1])
+        except OSError as error:
+            raise VideoError(f"{file}: cannot be read ({error.strerror or error}); write it again") from error
+        return decode_image(data, str(file), self.conversions)
 
 
 def _is_frame(entry: Path) -> bool:
     return entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
-
-
-def _png_bit_depth(file: Path) -> int | None:
-    """Bits a channel of a PNG (PNG specification: the ninth byte of the IHDR chunk's data), None if it is none."""
-    with file.open("rb") as stream:
-        header = stream.read(25)
-    return header[24] if len(header) == 25 and header.startswith(b"\x89PNG\r\n\x1a\n") else None

@@ -75,7 +75,7 @@ class VideoFile:
         Raises:
             VideoError: if a frame does not decode, or changes its size.
         """
-        decoded = 0
+        decoded, announced = 0, self._probe.frames
         first: tuple[int, int] | None = None
         try:
             with av.open(str(self.path)) as container:
@@ -97,7 +97,7 @@ class VideoFile:
                     decoded += 1
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(self._torn(decoded)) from error
-        if decoded != self._probe.frames:
+        if decoded != announced:
             raise VideoError(self._torn(decoded))
 
     def digest(self) -> str:
@@ -112,7 +112,7 @@ class VideoFile:
         )
 
     def _upright(self, picture: Any) -> Frame:
-        if picture.format.name in {"bgra", "rgba", "argb", "abgr", "pal8"}:
+        if any(part.is_alpha for part in picture.format.components) or picture.format.name == "pal8":
             rgba = picture.to_ndarray(format="rgba")
             if rgba[:, :, 3].min() != 255:
                 raise VideoError(f"{self.path}: has transparent pixels; flatten it onto the background that you mean")
@@ -127,11 +127,17 @@ class VideoFile:
         try:
             with av.open(str(self.path)) as container:
                 if not container.streams.video:
-                    raise VideoError(f"{self.path}: holds no video stream")
+                    raise VideoError(f"{self.path}: holds no video stream, it is torn or no video; write it again")
                 stream = container.streams.video[0]
                 packets = [packet for packet in container.demux(stream) if packet.size]
                 discarded = sum(1 for packet in packets if packet.is_discard)
                 rate = stream.average_rate or stream.guessed_rate
+                # The decoder of VP8 and VP9 leaves the alpha channel, a stream in the stream, aside.
+                if stream.metadata.get("alpha_mode") == "1":
+                    raise VideoError(f"{self.path}: has an alpha channel; flatten it onto the background that you mean")
+                shape = stream.sample_aspect_ratio
+                if shape and shape != 1:
+                    self.conversions.add(f"pixels of shape {shape.numerator}:{shape.denominator} taken as square ones")
                 turns = self._rotation()
                 height, width = stream.codec_context.height, stream.codec_context.width
                 if not packets or not height or not width:
@@ -147,9 +153,8 @@ class VideoFile:
                     quarter_turns=turns,
                 )
         except (av.error.FFmpegError, OSError, IndexError) as error:
-            raise VideoError(
-                f"{self.path}: not a video that can be read ({one_line(error)}); write it again"
-            ) from error
+            why = getattr(error, "strerror", None) or one_line(error)
+            raise VideoError(f"{self.path}: not a video that can be read ({why}); write it again") from error
 
     def _check_whole(self, container: Any, stream: Any, packets: list[Any], rate: Fraction | None) -> None:
         """Compare what is there with what the header promised: decoders end silently at a torn end."""

@@ -192,6 +192,16 @@ def test_a_choice_that_is_no_file_is_refused(choice: str) -> None:
     assert "'published'" in one_line(error)
 
 
+def test_a_folder_that_may_not_be_entered(entry: WeightsFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(path: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", locked)
+    with pytest.raises(WeightsError, match="Permission denied; mend its permissions"):
+        record_of(entry.name)
+    assert all("Permission denied" in str(state.problem) for state in weights_status())
+
+
 def test_random_weights_are_known_without_building_a_network() -> None:
     assert record_of("r3d50", "random@1") == WeightsRecord("r3d50", "random@1", RANDOM_SHA256["r3d50"])
 

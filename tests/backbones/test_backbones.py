@@ -156,3 +156,19 @@ def test_networks_run_in_full_float32_and_leave_the_callers_settings_alone() -> 
         assert not torch.is_inference_mode_enabled()
     finally:
         setattr(place, name, before)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "r3d50"])
+def test_a_default_type_that_a_method_left_behind_moves_nothing(name: str, backbone: Make) -> None:
+    network = backbone(name)
+
+    def arithmetic() -> torch.Tensor:
+        frames = np.stack([picture(seed, 80, 80) for seed in range(2)])
+        return network.activations(frames, signed=True)[0] if name == "alexnet" else network.prepare(frames)
+
+    expected = arithmetic()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(arithmetic(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mcbench.cli import datasets, doctor, download, env, eval, main, methods, score
+from mcbench.cli import console, datasets, doctor, download, env, eval, main, methods, score
 from mcbench.video import write_frames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +30,8 @@ def mcbench(
     """Runs a command line in a folder of its own: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     # The consoles hold on to the streams that they were made with.
-    for console in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
+    for stream in ("output", "errors"):
+        monkeypatch.setattr(f"mcbench.cli.console.{stream}._file", None)
 
     def run(arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
@@ -57,6 +58,8 @@ class TestFaults:
             ("eval --method copy-reference --weights published --weights random@1", "contradict each other"),
             ("eval --method copy-reference --set steps", "give it as key=value"),
             ("eval --method copy-reference --set steps=3", "setting 'steps'"),
+            ("eval --method copy-reference --set a=1 --set a=2", "--set a=1 and a=2 contradict each other"),
+            ("eval --method truth --weights i3d=x --weights i3d=y", "--weights i3d=x and i3d=y contradict each other"),
             ("eval --method copy-reference --checkpoint x.pt", "takes no checkpoint"),
             ("eval --method copy-reference --clips 0", "--clips 0: at least 1"),
             ("eval --method copy-reference --frames none", "--frames"),
@@ -120,6 +123,13 @@ class TestFaults:
         assert message in error
         assert not Path("runs/predictions-custom/result.json").exists()
 
+    def test_a_link_to_itself(self, mcbench: Callable[[str], tuple[int, str, str]]) -> None:
+        Path("loop").symlink_to("loop")
+        for arguments in ("score loop --truth loop", "score . --truth loop"):
+            code, out, error = mcbench(arguments)
+            assert (code, out, error.count("\n")) == (2, "", 1)
+            assert "loop: cannot be listed" in error
+
     def test_debug_shows_the_traceback(self, mcbench: Callable[[str], tuple[int, str, str]]) -> None:
         with pytest.raises(Exception, match="did you mean 'copy-reference'"):
             mcbench("eval --method copy-referense --debug")
@@ -146,6 +156,31 @@ class TestOutput:
             assert part in out
         assert "result.json" in error
 
+    def test_a_narrow_terminal_shows_the_numbers(
+        self,
+        mcbench: Callable[[str], tuple[int, str, str]],
+        clip_folders: Callable[..., Path],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        clip_folders("truth", 1, 3), clip_folders("predictions", 1, 3, noise=9)
+        monkeypatch.setenv("COLUMNS", "40")
+        code, out, _ = mcbench("score predictions --truth truth --weights random@1 --protocol mcbench@1 --out run")
+        assert code == 0
+        metrics = json.loads(Path("run/result.json").read_text())["protocols"]["mcbench@1"]["metrics"]
+        assert re.search(rf"PSNR ↑ +{metrics['psnr']['value']:.2f} ", out)
+        assert re.search(rf"SSIM ↑ +{metrics['ssim']['value']:.3f} ", out)
+
+    def test_what_a_method_prints_never_reaches_stdout(
+        self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with console.stdout_to_stderr():
+            os.write(1, b"descriptor\n")
+            subprocess.run(["echo", "program"], check=True)
+        os.write(1, b"result\n")
+        out, error = capfd.readouterr()
+        assert out == "result\n"
+        assert {"descriptor", "program"} <= set(error.split())
+
     def test_extra_clips_are_a_warning_on_stderr(
         self, mcbench: Callable[[str], tuple[int, str, str]], clip_folders: Callable[..., Path]
     ) -> None:
@@ -168,6 +203,13 @@ class TestOutput:
 
 
 class TestLists:
+    def test_brackets_in_a_summary_are_no_markup(
+        self, mcbench: Callable[[str], tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = {"a": "it [dim]is[/dim] registered"}
+        monkeypatch.setattr("mcbench.methods.available_methods", lambda: found)
+        assert "[dim]is[/dim]" in mcbench("methods")[1]
+
     @pytest.mark.parametrize("verb", ["datasets", "methods", "env"])
     def test_table_and_json(self, mcbench: Callable[[str], tuple[int, str, str]], verb: str) -> None:
         code, out, error = mcbench(verb)
@@ -200,6 +242,11 @@ class TestHelp:
         assert code == 0
         # Each stands whole on a line of 80 columns, so that it can be copied.
         assert examples_of(out) == examples_of(verb.EXAMPLES) != []  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("verb", ["eval", "score"])
+    def test_the_protocols_are_named(self, mcbench: Callable[[str], tuple[int, str, str]], verb: str) -> None:
+        told = " ".join(re.sub(r"[^\w@. -]", " ", mcbench(f"{verb} --help")[1]).split())
+        assert "disco-legacy@1 or mcbench@1" in told
 
     @pytest.mark.parametrize("arguments", ["", "--help"])
     def test_the_first_help_lists_the_verbs(

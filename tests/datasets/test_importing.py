@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,6 +295,27 @@ class TestSource:
         import_dataset("tiktok", share)
         edit(share / "new10val_masks.tsv", lambda rows: [[*row[:2], "False"] for row in rows])
         with pytest.raises(DatasetError, match=r"masks\.tsv: 'masks' has changed"):
+            load_dataset("tiktok")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda document: document["rows"].update({"201_005": [10**9, 3]}),
+            lambda document: document["rows"].update({"201_005": [-2, 2]}),
+            lambda document: document["rows"].update({"201_005": [0, 0]}),
+            lambda document: document["rows"].update({"201_005": [1, 3]}),
+            lambda document: document["parts"].pop("images"),
+            lambda document: document["offsets"].pop("poses"),
+            lambda document: document["offsets"].update({"more": "0" * 64}),
+        ],
+    )
+    def test_rows_that_its_files_do_not_have(self, tmp_path: Path, root: Path, change: Callable[[Any], object]) -> None:
+        import_dataset("tiktok", write_split(tmp_path / "share", make_videos({"201_005": 3})))
+        file = root / "tiktok" / "new10val" / "source.json"
+        document = json.loads(file.read_text())
+        change(document)
+        file.write_text(json.dumps(document))
+        with pytest.raises(DatasetError, match="not fit them; import the data set again"):
             load_dataset("tiktok")
 
     def test_it_says_where_and_what(self, source: Path, root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,19 @@ class TestFile:
             (lambda d: d.update(schema="mcbench.dataset/2"), "schema"),
             (lambda d: d.pop("split"), "split"),
             (lambda d: d.update(extra=1), "extra"),
+            (lambda d: d["clips"][0].update(name="../../escape"), "clips.0.name: .*file name"),
+            (lambda d: d["clips"][0].update(name="/etc/passwd"), "clips.0.name: .*file name"),
+            (lambda d: d["clips"][0].update(name="a\x1b[31m"), "clips.0.name: .*file name"),
+            (lambda d: d["clips"][0].update(name=d["clips"][1]["name"]), "'b' is in it twice"),
+            (lambda d: d["clips"][0].update(frames=10**30), "clips.0.frames"),
+            (lambda d: d["clips"][0].update(frames=[3]), "clips.0.frames"),
+            (lambda d: d["clips"][0].update(fps=math.nan), "clips.0.fps"),
+            (lambda d: d["clips"][0].update(fps=math.inf), "clips.0.fps"),
+            (lambda d: d["clips"][0].update(size=[-1, 10**30]), "clips.0.size"),
+            (lambda d: d["clips"][0].update(reference_frame=-1), "clips.0.reference_frame"),
+            (lambda d: d["clips"][0].update(reference_frame=10**6), "reference frame of 'a' is none of its"),
+            (lambda d: d.update(split="../.."), "split: .*file name"),
+            (lambda d: d.update(version="1\n2"), "version: .*file name"),
         ],
     )
     def test_a_torn_one_is_refused(
@@ -95,8 +109,9 @@ class TestFile:
         document = json.loads((tmp_path / MANIFEST).read_text())
         spoil(document)
         (tmp_path / MANIFEST).write_text(json.dumps(document))
-        with pytest.raises(DatasetError, match=message):
+        with pytest.raises(DatasetError, match=message) as caught:
             read_manifest(tmp_path)
+        assert "\n" not in str(caught.value)
 
     def test_a_missing_one_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="import the data set again"):

@@ -149,6 +149,18 @@ def index(part: str, change: Callable[[list[str]], list[str]]) -> Callable[[Path
     return spoil
 
 
+def test_reading_it_is_told_as_it_goes(share: Path) -> None:
+    """A split of many gigabytes takes minutes."""
+    told: list[tuple[str, int, int]] = []
+    import_dataset("tiktok", share, on_bytes=lambda *seen: told.append(seen))
+    for part in PARTS:
+        size = (share / f"new10val_{part}.tsv").stat().st_size
+        mine = [(done, total) for name, done, total in told if name == f"new10val_{part}.tsv"]
+        assert len(mine) == sum(CLIPS.values())
+        assert [done for done, _ in mine] == sorted(done for done, _ in mine)
+        assert mine[-1] == (size, size)
+
+
 class TestFaults:
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -162,8 +174,8 @@ class TestFaults:
             (index("poses", lambda o: [*o[:-1], "x"]), "poses.lineidx: not a list of offsets"),
             (one_file("images", with_value(2, "not*base64")), r"images.tsv: row 3 \('201_005_0003.png'\): not base64"),
             (one_file("images", with_value(2, "abc")), "row 3 .*: not base64"),
-            (one_file("images", with_value(2, "aGVsbG8=")), "row 3 .*: this image does not decode"),
-            (one_file("images", with_value(2, "")), "row 3 .*: this image does not decode"),
+            (one_file("images", with_value(2, "aGVsbG8=")), "row 3 .*: this frame does not decode"),
+            (one_file("images", with_value(2, "")), "row 3 .*: this frame does not decode"),
             (all_files(swap), r"unsorted: row 2 \('201_005_0001.png'\) comes after frame 2"),
             (all_files(first_to_end), "unsorted: row 7 .* takes up clip '201_005' again"),
             (all_files(with_key(1, "201_005_0001.png")), "rows 1 and 2 have the same key '201_005_0001.png'"),
@@ -198,7 +210,7 @@ class TestFaults:
         [
             (np.zeros((24, 20, 3), np.uint8), "row 3 is 20 x 24, but row 1 is 16 x 24"),
             (np.zeros((24, 16, 4), np.uint8), "row 3 .*: has transparent pixels"),
-            (np.zeros((24, 16), np.uint16), "row 3 .*: 16 bits a channel"),
+            (np.full((24, 16), 258, np.uint16), "row 3 .*: 16 bits a channel"),
         ],
     )
     def test_images_that_cannot_be_rgb_frames(self, share: Path, frame: np.ndarray, message: str) -> None:

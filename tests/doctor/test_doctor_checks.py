@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from doctor_cases import Case, Frames, cropped, dropped, jpeg, mirrored, shifted, text_sorted
 
-from mcbench.doctor.colour import TONES, find_tone, lost_range, swapped
+from mcbench.doctor.colour import TONES, find_tone, histogram, lost_range, quantiles, swapped
 from mcbench.doctor.compression import blockiness, chroma_pairing, comb
 from mcbench.doctor.cost import Correction
 from mcbench.doctor.findings import Diagnosis, finding
@@ -80,6 +80,14 @@ class TestTiming:
         assert found.code == "dropped-frames"
         assert "3 before frame 8" in found.what
 
+    def test_frames_that_are_missing_before_a_frozen_end(self, few_cases: list[Case]) -> None:
+        """Four frames gone and the last one four times more: five changes of the offset, of which one is a gap."""
+        truth = few_cases[0].truth
+        found = find_timing(_thumbs(dropped(0.5, 4, True)(truth)), _thumbs(truth))
+        assert found is not None
+        assert found.code == "dropped-frames"
+        assert found.what.startswith("4 frames are missing: 4 before frame 8")
+
     def test_a_still_video_has_no_time(self, few_cases: list[Case]) -> None:
         truth = few_cases[0].truth
         assert find_timing(_thumbs([truth[3]] * len(truth)), _thumbs(truth)) is None
@@ -87,6 +95,18 @@ class TestTiming:
 
 
 class TestColour:
+    def test_quantiles_are_those_of_the_values(self, frames: Frames) -> None:
+        parts = np.array([0.0, 0.1, 0.5, 0.901, 1.0])
+        for values in (frames[0], np.array([[3]], np.uint8), np.array([[0, 255]], np.uint8)):
+            assert quantiles(histogram(values), parts) == pytest.approx(np.quantile(values, parts))
+
+    def test_a_blur_does_not_hide_a_wrong_range(self, frames: Frames) -> None:
+        """It brings dark and bright pixels nearer to each other, as a narrower range does."""
+        limited = TONES[0]
+        soft = [cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in frames]
+        assert find_tone(soft, frames) is None
+        assert find_tone([np.rint(limited.curve).astype(np.uint8)[frame] for frame in soft], frames) is limited
+
     def test_a_grey_scene_has_no_channels_to_swap(self, frames: Frames) -> None:
         grey = [np.repeat(frame[..., 1:2], 3, axis=2) for frame in frames]
         assert swapped(grey, grey) is None

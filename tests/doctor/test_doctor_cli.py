@@ -66,6 +66,13 @@ class TestExits:
         ):
             assert part in out
 
+    def test_1_with_a_truth_that_cannot_be_opened(self, mcbench: Run) -> None:
+        for file in Path("truth/a").iterdir():
+            file.unlink()
+        code, out, error = mcbench("doctor predictions --truth truth")
+        assert (code, error) == (1, "")
+        assert "truth-unreadable" in out
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

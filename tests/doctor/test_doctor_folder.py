@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mcbench.datasets import open_truth
-from mcbench.doctor import Diagnosis, Finding, diagnose
+from mcbench.doctor import Diagnosis, Finding, diagnose, read_truth
 from mcbench.errors import VideoError
 from mcbench.video import write_frames, write_video
 
@@ -109,6 +112,8 @@ def _transparent(folder: Path) -> None:
     ("spoil", "code", "evidence"),
     [
         (lambda folder: (folder / "a" / "00003.png").write_bytes(b"\x89PNG"), "unreadable", "00003.png"),
+        (lambda folder: (folder / "a" / "00000.png").write_bytes(b""), "unreadable", "00000.png"),
+        (lambda folder: os.mkfifo(folder / "a" / "00006.png"), "unreadable", "00006.png"),
         (_transparent, "unreadable", "transparent pixels"),
         (_sixteen_bits, "unreadable", "16 bits"),
         (lambda folder: [file.unlink() for file in (folder / "a").iterdir()], "unreadable", "no frames in it"),
@@ -129,6 +134,31 @@ def test_what_score_refuses(
     assert evidence in found.evidence
     assert found.remedy
     assert all(item.clip == "a" for item in diagnosis.findings)
+
+
+def test_a_sound_file_that_is_called_a_video(folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(folders[0] / "a")
+    with wave.open(str(folders[0] / "a.mp4"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(800))
+    assert "no video stream" in only(look(folders), "unreadable").evidence
+
+
+def test_names_that_are_no_text(folders: tuple[Path, Path]) -> None:
+    """They reach terminals and JSON files."""
+    for name in (b"\xff", b"line\nbreak", b"\x1b[31m"):
+        shutil.copytree(folders[0] / "a", os.fsencode(folders[0]).decode() + "/" + os.fsdecode(name))
+    (folders[0] / "a" / "00003.png").unlink()
+    document = json.dumps(look(folders).document(), ensure_ascii=False)
+    assert document.encode("utf-8").decode().isprintable()
+
+
+def test_one_flat_colour_is_not_called_a_wrong_range(folders: tuple[Path, Path]) -> None:
+    for file in (folders[0] / "a").iterdir():
+        Image.new("RGB", (64, 64), (128, 128, 128)).save(file)
+    found = only(look(folders), "value-range")
+    assert "one flat colour" in found.evidence
+    assert "255" not in found.remedy
 
 
 def test_a_torn_video(folders: tuple[Path, Path]) -> None:
@@ -158,6 +188,43 @@ def test_an_unreadable_truth_is_not_the_predictions_fault(folders: tuple[Path, P
     (folders[1] / "a" / "00003.png").write_bytes(b"\x89PNG")
     found = only(diagnose(folders[0], truth), "truth-unreadable")
     assert str(folders[1]) in found.evidence
+
+
+class TestTruthFolder:
+    """Truths that cannot even be opened: a finding each, and the other clips are looked into."""
+
+    @pytest.mark.parametrize(
+        ("spoil", "evidence"),
+        [
+            (lambda folder: [file.unlink() for file in (folder / "a").iterdir()], "no frames in it"),
+            (lambda folder: (folder / "a" / "00000.png").write_bytes(b""), "00000.png: this frame does not decode"),
+            (lambda folder: (folder / "a.mp4").write_bytes(b"no video"), "both clip 'a'"),
+            (
+                lambda folder: (shutil.rmtree(folder / "a"), (folder / "a.mp4").write_bytes(b"no video")),
+                "not a video that can be read",
+            ),
+        ],
+    )
+    def test_is_a_finding(self, folders: tuple[Path, Path], spoil: Callable[[Path], object], evidence: str) -> None:
+        spoil(folders[1])
+        dataset, unread = read_truth(folders[1])
+        diagnosis = diagnose(folders[0], dataset, unread=unread)
+        (found,) = diagnosis.findings
+        assert (found.code, found.clip, diagnosis.ok) == ("truth-unreadable", "a", False)
+        assert evidence in found.evidence
+        assert str(folders[1]) in found.evidence
+        assert diagnosis.frames == 6
+
+    def test_where_there_is_none_there_is_nothing_to_say(self, tmp_path: Path) -> None:
+        with pytest.raises(VideoError, match="no such folder; give the folder that holds the truths"):
+            read_truth(tmp_path / "nowhere")
+        with pytest.raises(VideoError, match="holds no clip"):
+            read_truth(tmp_path)
+
+    def test_a_whole_one_is_as_it_is_opened_elsewhere(self, folders: tuple[Path, Path]) -> None:
+        dataset, unread = read_truth(folders[1])
+        assert unread == []
+        assert dataset == open_truth(folders[1])
 
 
 class TestVideos:

@@ -21,6 +21,7 @@ from doctor_cases import (
     honest,
 )
 
+from mcbench.datasets.base import Clip
 from mcbench.doctor.clip import examine
 from mcbench.doctor.findings import Finding
 
@@ -68,6 +69,14 @@ class TestFew:
         case = few_cases[0]
         assert codes_of(case, [case.truth[0]] * len(case.truth)) == {"equals-reference", "single-frame"}
 
+    def test_a_pause_of_the_truth_does_not_hide_an_expansion(self, few_cases: list[Case]) -> None:
+        """Repeats are no fault where the truth pauses, but four frames for each of the truth are told by counting."""
+        truth = [few_cases[0].truth[i] for i in (0, 1, 2, 3, 4, 4, 4, 4, 4, 4, 5, 6, 7, 8, 9, 10)]
+        clip = Clip("paused", Memory(truth, 25), len(truth), 25)
+        case = Case(clip, truth, few_cases[0].masks)
+        video = [np.flipud(frame).copy() for frame in good(case, np.random.default_rng(SEED)) for _ in range(4)]
+        assert {"frame-count", "flip", "frame-expansion"} <= codes_of(case, video)
+
     def test_the_cost_is_the_difference_that_undoing_makes(self, few_cases: list[Case]) -> None:
         """The truth with one fault: without it nothing is left."""
         case = few_cases[0]
@@ -79,7 +88,7 @@ class TestFew:
         assert found.evidence.endswith("without 100.00 dB, 1.000, 0.0000")
 
 
-@pytest.mark.rates
+@pytest.mark.slow
 class TestMany:
     def test_detection(
         self, many_cases: list[Case], tmp_path: Path, record_property: Callable[[str, object], None]

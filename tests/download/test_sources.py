@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import sys
 import tarfile
@@ -138,6 +139,11 @@ class TestPath:
         assert folder.stat().st_mtime_ns == before
         archive.write_bytes(tar_of([*names, "z/0.png"]))
         assert provide(source, tmp_path / "shelf") != folder
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.zip")
+        with pytest.raises(DownloadError, match="neither a file nor a folder"):
+            provide(parse_source(str(tmp_path / "pipe.zip")), tmp_path / "shelf")
 
     def test_a_hostile_one_leaves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "a.zip").write_bytes(zip_of(["../../../outside"]))

@@ -6,6 +6,7 @@ import gzip
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ class Reply:
         ranges: whether Range is understood.
         etag: None for none.
         chunked, framed: how the end of the body is told; neither Content-Length nor chunks if not framed.
+        drip: seconds between one byte of the body and the next.
         zipped: send it as Content-Encoding gzip, asked for or not.
     """
 
@@ -35,6 +37,7 @@ class Reply:
     chunked: bool = False
     framed: bool = True
     zipped: bool = False
+    drip: float | None = None
 
 
 class Server:
@@ -109,6 +112,12 @@ class Server:
         handler.end_headers()
         sent = body if reply.tear is None else body[: reply.tear]
         try:
+            for place in range(len(sent) if reply.drip else 0):
+                handler.wfile.write(sent[place : place + 1])
+                handler.wfile.flush()
+                time.sleep(reply.drip or 0)
+            if reply.drip:
+                return
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(sent), sent) if reply.chunked and sent else sent)
             if reply.tear is not None:
                 handler.wfile.flush()

@@ -29,6 +29,18 @@ def test_extremes() -> None:
     assert l1_unit(absolute_error(black, white)) == [1.0]
 
 
+@pytest.mark.parametrize("difference", [1, 16, 127, 128, 129, 254, 255])
+def test_differences_do_not_wrap(difference: int) -> None:
+    """In uint8, 16 squares to 0 modulo 256, a difference of 128 is its own negative, and 255 is 1 backwards."""
+    low, high = np.zeros((1, 9, 7, 3), np.uint8), np.full((1, 9, 7, 3), difference, np.uint8)
+    assert absolute_error(high, low) == absolute_error(low, high) == [float(difference)]
+    one = low.copy()
+    one[0, 4, 3, 1] = difference
+    assert absolute_error(low, one) == [difference / (9 * 7 * 3)]
+    assert l1_unit(absolute_error(high, low)) == [difference / 255]
+    assert l1_per_area(absolute_error(high, low), 9, 7) == [difference / 63]
+
+
 def test_views_are_read_as_they_look(clips: tuple[np.ndarray, np.ndarray]) -> None:
     prediction, truth = clips
     mirrored = absolute_error(prediction[:, ::-1, ::-2], truth[:, ::-1, ::-2])

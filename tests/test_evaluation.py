@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mcbench.datasets import open_truth
 from mcbench.errors import DatasetError, MethodError, PredictionError, ResultError, UsageError, VideoError
-from mcbench.evaluate import evaluate, resolve_device, resolve_weights, score
+from mcbench.evaluation import evaluate, resolve_device, resolve_weights, score
 from mcbench.methods import Case, Method
 from mcbench.protocol import DISCO_LEGACY, MCBENCH
 from mcbench.results import Result, read_result
@@ -356,6 +356,38 @@ class TestEvaluate:
             process.join(120)
         assert [process.exitcode for process in workers] == [0, 0]
         assert without_times(read_result(tmp_path / "shared")) == without_times(alone)
+
+    def test_a_method_that_changes_the_working_directory(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Wanders(Dimmer):
+            def animate(self, case: Case) -> Iterator[np.ndarray]:
+                os.chdir("/")
+                yield from super().animate(case)
+
+        monkeypatch.chdir(tmp_path)
+        evaluate(Wanders(Wanders.Settings()), open_truth(clip_folders("truth", 2, 3)), out=Path("here"), weights="x")
+        assert read_result(tmp_path / "here").dataset.clips == 2
+
+    def test_a_name_too_long_for_its_files_is_told_before_work_begins(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, dimmer: Dimmer
+    ) -> None:
+        truth = clip_folders("truth", 1, 3)
+        (truth / "a").rename(truth / ("ü" * 101))
+        with pytest.raises(UsageError, match="a name of 202 bytes; rename it, 200 at most"):
+            evaluate(dimmer, open_truth(truth), out=tmp_path / "run", weights="random@1")
+        (truth / ("ü" * 101)).rename(truth / ("ü" * 100))
+        assert evaluate(dimmer, open_truth(truth), out=tmp_path / "run", weights="random@1") is not None
+
+    def test_a_split_half_that_is_missing_says_why(self, clip_folders: Callable[..., Path], tmp_path: Path) -> None:
+        truth, predictions = clip_folders("truth", 2), clip_folders("predictions", 2, noise=9)
+        result = score(predictions, open_truth(truth), out=tmp_path / "run", weights="random@1")
+        assert result is not None
+        for id, protocol in result.protocols.items():
+            for name, metric in protocol.metrics.items():
+                is_missing = (id, name) in {("mcbench@1", "fid_vid"), ("mcbench@1", "fvd")}
+                assert (metric.split_half_reason is not None) == is_missing, (id, name)
+                assert (metric.split_half is not None) == (name in ("fid", "fid_vid", "fvd") and not is_missing)
 
 
 class TestChoices:

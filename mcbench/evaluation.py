@@ -28,7 +28,7 @@ from mcbench.features import FeatureCache, Networks
 from mcbench.home import home_folder
 from mcbench.measure import check_prediction, measure_clip
 from mcbench.measurement import Measurement, Plan, read_measurement
-from mcbench.methods import Method, case_digest, checked_frames, load_method, make_case
+from mcbench.methods import Method, case_digest, checked_frames, load_method, make_case, settings_document
 from mcbench.protocol import PROTOCOLS, Protocol
 from mcbench.provenance import command_line, device_name, git_state, library_versions
 from mcbench.results import DatasetInfo, MethodInfo, PredictionsInfo, Provenance, Result, write_result
@@ -104,7 +104,7 @@ def evaluate(
             "kind": "eval",
             "method": method.name,
             "version": method.version,
-            "settings": method.settings.model_dump(mode="json"),
+            "settings": settings_document(method),
             "checkpoint": method.checkpoint_sha256,
             "dataset": dataset.name,
             "dataset version": dataset.version,
@@ -124,8 +124,9 @@ def evaluate(
         name=method.name,
         version=method.version,
         checkpoint_sha256=method.checkpoint_sha256,
-        settings=method.settings.model_dump(mode="json"),
+        settings=settings_document(method),
         needs_truth=method.needs_truth,
+        note=method.note,
     )
     return _run(run, dataset, generate, about, protocols, weights, device, seed, started, reporter or _Silent())
 
@@ -256,6 +257,7 @@ def _run(
 ) -> Result | None:
     if not protocols:
         raise UsageError("no protocol is asked for; give at least one")
+    run.check_names(clip.name for clip in dataset.clips)
     plan = Plan.of(protocols)
     networks = Networks(resolve_weights(weights, dataset), device)
     for name in plan.backbones:  # missing weights are an error now, not after the first clip was generated
