@@ -24,7 +24,7 @@ def diagnose(
     """Find out what is wrong with predictions before they are measured. Needs no network and no weights.
 
     Args:
-        predictions: a folder of `<clip>/*.png` or `<clip>.mp4`, as `mcbench.evaluate.score` takes it.
+        predictions: a folder of `<clip>/*.png` or `<clip>.mp4`, as `mcbench.score` takes it.
         dataset: the truths.
         unread: findings about truths that could not even be opened, see `read_truth`; their predictions are left alone.
         on_frame: called with the clip's name after each frame of a prediction.

@@ -19,7 +19,7 @@ from mcbench.datasets import Dataset, dataset_names, import_dataset, load_datase
 from mcbench.datasets.cards import read_card, read_cards
 from mcbench.datasets.manifest import describe_clip, frames_digest, read_manifest
 from mcbench.errors import DatasetError, UsageError, UserError, VideoError
-from mcbench.evaluate import score
+from mcbench.evaluation import score
 from mcbench.video import write_frames, write_video
 
 

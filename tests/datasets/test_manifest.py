@@ -26,7 +26,7 @@ from mcbench.datasets.manifest import (
     write_manifest,
 )
 from mcbench.errors import DatasetError, ResultError
-from mcbench.evaluate import score
+from mcbench.evaluation import score
 from mcbench.results import DatasetInfo
 
 
