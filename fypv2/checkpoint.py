@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import CLIPImageProcessor
 
+from fypv2.checkpoint_files import check_files
 from fypv2.config import ModelConfig
-from fypv2.errors import CheckpointError
-from fypv2.model.build import build_parts, build_scheduler, guider_part
+from fypv2.errors import CheckpointError, lacks_memory
+from fypv2.model.build import build_feature_extractor, build_parts, build_scheduler, guider_part
 from fypv2.pipeline import FollowYourPosePipeline
 from fypv2.quiet import quiet
 
@@ -45,14 +45,11 @@ _INDEX_BYTES = 1 << 20
 
 def assemble(config: ModelConfig, parts: Mapping[str, Any]) -> FollowYourPosePipeline:
     """A pipeline from ready parts, named as in `fypv2.model.build.PARTS`."""
-    side = int(config.image_encoder["image_size"])
     guiders = {guider_part(name): parts.get(guider_part(name)) for name in ("flow", "depth", "reference_pose")}
     return FollowYourPosePipeline(
         vae=parts["vae"],
         image_encoder=parts["image_encoder"],
-        feature_extractor=CLIPImageProcessor(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_convert_rgb=True
-        ),
+        feature_extractor=build_feature_extractor(config),
         unet=parts["unet"],
         reference_unet=parts["reference_unet"],
         scheduler=build_scheduler(config),
@@ -111,19 +108,25 @@ def load_pipeline(
     if config is not None and settings.name != config:
         raise CheckpointError(f"{folder}: a checkpoint of the config '{settings.name}', not of '{config}'")
     _refuse_pickles(folder)
+    check_files(folder, settings, motion=_has_motion(folder))
     try:
         with quiet():
             pipeline = FollowYourPosePipeline.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=True
             )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # whatever two libraries raise at a damaged file
+        if lacks_memory(error):
+            raise
         raise CheckpointError(f"{folder}: cannot be loaded ({_one_line(error)})") from error
     for name, part in pipeline.components.items():
         if isinstance(part, nn.Module):
-            unfilled = [key for key, value in part.state_dict().items() if value.is_meta]
-            if unfilled:
-                raise CheckpointError(f"{folder}: {name} lacks {len(unfilled)} weights, the first is {unfilled[0]}")
             part.requires_grad_(False).eval()
+            for key, value in part.state_dict().items():
+                if not bool(torch.isfinite(value).all()):
+                    raise CheckpointError(
+                        f"{folder}: {name}, {key} holds numbers that are not finite as {value.dtype}; it is damaged, or"
+                        " too large for that type"
+                    )
             # A mapped file's tensors lie at any address, and some kernels round by alignment: a loaded model would not
             # make quite the frames of the model that was saved.
             for tensor in (*part.parameters(), *part.buffers()):
@@ -169,6 +172,11 @@ def read_settings(folder: Path) -> ModelConfig:
         return ModelConfig.model_validate(content.get("settings"))
     except ValueError as error:
         raise CheckpointError(f"{index}: its settings are not a config ({_one_line(error)})") from None
+
+
+def _has_motion(folder: Path) -> bool:
+    """Whether an index that `read_settings` took names the denoiser of stage 2."""
+    return bool(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["unet"][1] == "UNetMotionModel")
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fypv2.conditions.depth_order import DepthRule
 from fypv2.errors import ConfigError
 
-__all__ = ["CONFIGS", "GUIDERS", "ModelConfig", "load_config"]
+__all__ = ["CONFIGS", "GUIDERS", "STARTING_REPORT", "ModelConfig", "load_config"]
 
 CONFIGS = ("paper", "small", "tiny")
 """The configs that ship, from the largest to the smallest."""
@@ -20,9 +20,12 @@ CONFIGS = ("paper", "small", "tiny")
 GUIDERS = ("pose", "flow", "depth", "reference_pose")
 """The four conditions, each with a guider of its own."""
 
+STARTING_REPORT = "starting_weights.json"
+"""In the folder of a checkpoint that was put together and not trained: where its weights are from."""
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GuiderConfig(_Strict):
@@ -114,10 +117,17 @@ class ModelConfig(_Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ModelConfig:
-        missing = {"unet": "cross_attention_dim", "image_encoder": "projection_dim", "vae": "block_out_channels"}
-        for part, key in missing.items():
-            if key not in getattr(self, part):
-                raise ValueError(f"{part} needs {key}")
+        needed = {
+            "unet": ("cross_attention_dim", "block_out_channels"),
+            "image_encoder": ("projection_dim", "image_size"),
+            "vae": ("block_out_channels",),
+        }
+        for part, keys in needed.items():
+            for key in keys:
+                if key not in getattr(self, part):
+                    raise ValueError(f"{part} needs {key}")
+                if key == "block_out_channels" and not isinstance(getattr(self, part)[key], list | tuple):
+                    raise ValueError(f"{part}.{key} is no list")
         if self.unet["cross_attention_dim"] != self.image_encoder["projection_dim"]:
             raise ValueError("unet.cross_attention_dim and image_encoder.projection_dim differ; the token fits neither")
         if 2 ** (len(self.guider.channels) - 1) != self.reduction:
@@ -125,6 +135,11 @@ class ModelConfig(_Strict):
                 f"guider.channels of {len(self.guider.channels)} widths reduce {2 ** (len(self.guider.channels) - 1)}"
                 f" times, the VAE {self.reduction} times"
             )
+        latent = self.vae.get("latent_channels", 4)
+        if (self.unet.get("in_channels", 4), self.unet.get("out_channels", 4)) != (latent, latent):
+            raise ValueError(f"unet.in_channels and unet.out_channels must be vae.latent_channels, which is {latent}")
+        if self.sampling.height % self.reduction or self.sampling.width % self.reduction:
+            raise ValueError(f"sampling.height and sampling.width must be multiples of {self.reduction}")
         if self.motion.get("motion_max_seq_length", 32) < self.sampling.window:
             raise ValueError(f"the motion modules take fewer frames than a window of {self.sampling.window}")
         return self

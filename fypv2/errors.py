@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcbench import UserError
 
-__all__ = ["CheckpointError", "ConfigError", "PipelineError"]
+__all__ = ["CheckpointError", "ConfigError", "PipelineError", "lacks_memory"]
 
 
 class ConfigError(UserError):
@@ -17,3 +17,8 @@ class CheckpointError(UserError):
 
 class PipelineError(UserError):
     """A clip that cannot be made as asked for."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python's or torch's says that memory is short; on a CPU torch says so in plain words."""
+    return type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error)

@@ -11,11 +11,19 @@ import torch
 
 from fypv2.checkpoint import fresh_pipeline, load_pipeline
 from fypv2.config import load_config
-from fypv2.errors import PipelineError
+from fypv2.errors import PipelineError, lacks_memory
 from fypv2.pipeline import FollowYourPosePipeline
 from fypv2.quiet import quiet
 
-__all__ = ["in_memory", "make_pipeline"]
+__all__ = ["check_device", "in_memory", "make_pipeline"]
+
+
+def check_device(device: str) -> None:
+    """Raise a PipelineError unless something can be computed on that device."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise PipelineError(f"device '{device}' is not on this machine; give cpu, or leave it out") from error
 
 
 def make_pipeline(
@@ -41,8 +49,9 @@ def make_pipeline(
 
     Raises:
         CheckpointError: as `load_pipeline`.
-        PipelineError: for switches that the device does not have, or memory that it does not have.
+        PipelineError: for a device that is not there, switches that it does not have, or too little memory.
     """
+    check_device(device)
     if offload != "none" and torch.device(device).type == "cpu":
         raise PipelineError(f"offload={offload} moves parts from a GPU; on the CPU leave it out")
     with in_memory("the model"), quiet():
@@ -72,9 +81,8 @@ def in_memory(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        # On a CPU torch says so in a plain RuntimeError.
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+    except Exception as error:
+        if not lacks_memory(error):
             raise
         raise PipelineError(
             f"{what} does not fit into memory; lower it with dtype=float16, offload=model (or sequential),"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FollowYourPoseV2"]
 
+STARTING = (
+    "fypv2 WITHOUT TRAINING: '{folder}' holds the starting weights of `fypv2 init`; it has learnt no animation yet"
+)
 FRESH = "fypv2 WITHOUT TRAINING: config '{config}' with fresh weights; its frames are noise, and so are these numbers"
 
 
@@ -38,7 +41,7 @@ class FollowYourPoseV2(Method):
     class Settings(BaseModel):
         """What `--set` may set; null is the checkpoint's own."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
+        model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
         config: Literal["paper", "small", "tiny"] = "tiny"
         """Which model to draw fresh weights for, where no checkpoint is given."""
@@ -63,9 +66,9 @@ class FollowYourPoseV2(Method):
         vae_tiling: bool = False
         """Whether pictures are decoded in tiles."""
         poses: Path | None = None
-        """Folder of driving poses by clip, for data sets that have none of their own: what `fypv2 animate`
-        reads, called `<clip>`, `<clip>.json`, `<clip>.safetensors` or `<clip>.mp4`; `<clip>-reference` likewise, where
-        the reference image is not the first driving frame."""
+        """Folder of driving poses by clip, for data sets that have none of their own, or in their place: what
+        `fypv2 animate` reads, called `<clip>`, `<clip>.json`, `<clip>.safetensors` or `<clip>.mp4`; `<clip>-reference`
+        likewise, where the reference image is not the first driving frame."""
         depth: str = "none"
         """Depth network for the reference image of such data sets; `none` goes by where people stand."""
 
@@ -76,8 +79,14 @@ class FollowYourPoseV2(Method):
     @property
     def note(self) -> str | None:
         """Says loudly that nothing was trained, where that is so."""
+        from fypv2.config import STARTING_REPORT  # a list of methods must not wait for OpenCV
+
         assert isinstance(self.settings, self.Settings)
-        return FRESH.format(config=self.settings.config) if self.checkpoint is None else None
+        if self.checkpoint is None:
+            return FRESH.format(config=self.settings.config)
+        if (self.checkpoint / STARTING_REPORT).is_file():
+            return STARTING.format(folder=self.checkpoint.name)
+        return None
 
     def animate(self, case: Case) -> Iterator[npt.NDArray[np.uint8]]:
         """The clip, square or of the configured size."""
@@ -109,7 +118,8 @@ class FollowYourPoseV2(Method):
         """What exact annotations say; a character keeps its index, and that is who it is."""
         from fypv2.conditions import NOBODY, nearness_from_depth, poses_of_annotations
 
-        if case.poses is None or case.reference_annotations is None:
+        assert isinstance(self.settings, self.Settings)
+        if self.settings.poses is not None or case.poses is None or case.reference_annotations is None:
             return None
         known = case.reference_annotations
         reference = poses_of_annotations(known.keypoints, known.visibility, case.reference.shape[:2])

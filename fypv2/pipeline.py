@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -108,8 +109,22 @@ class FollowYourPosePipeline(DiffusionPipeline):
             **{guider_part(name): guider for name, guider in guiders.items()},
         )
         self.register_to_config(settings=self.model_config.model_dump(mode="json"))
-        self.denoiser = Denoiser(unet, reference_unet, present)
+        self._denoiser = Denoiser(unet, reference_unet, present)
         self.video_processor = VideoProcessor(vae_scale_factor=self.model_config.reduction)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """Both U-Nets and the guiders as one, of the parts there are now: they may be exchanged, or compiled."""
+        guiders = {name: getattr(self, guider_part(name)) for name in self.model_config.guiders}
+        held = self._denoiser
+        parts = [self.unet, self.reference_unet, *guiders.values()]
+        if any(
+            a is not b for a, b in zip(parts, [held.unet, held.reference_unet, *held.guiders.values()], strict=True)
+        ):
+            if self.model_config.per_frame_norm:
+                normalise_per_frame(self.unet)
+            self._denoiser = Denoiser(self.unet, self.reference_unet, guiders)
+        return self._denoiser
 
     def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Attend for a part of the queries at a time, in both U-Nets.
@@ -204,7 +219,7 @@ class FollowYourPosePipeline(DiffusionPipeline):
             width: likewise.
             num_inference_steps: None is the config's.
             guidance_scale: None is the config's; at most 1 runs the model once a step instead of twice.
-            eta: of DDIM; 0 is deterministic.
+            eta: of DDIM, 0 to 1; 0 is deterministic.
             window: frames denoised together; None is the config's.
             overlap: frames that windows share; None is the config's.
             generator: decides the noise; on the CPU for the same noise on every device.
@@ -227,7 +242,10 @@ class FollowYourPosePipeline(DiffusionPipeline):
         guidance = config.sampling.guidance if guidance_scale is None else guidance_scale
         window = config.sampling.window if window is None else window
         overlap = min(config.sampling.overlap, window - 1) if overlap is None else overlap
-        self._check(height, width, steps, window, overlap, output_type)
+        self._check(height, width, steps, guidance, eta, window, overlap, output_type)
+        # From pure noise (zero terminal signal-to-noise ratio), an eta of 1 leaves nothing of the first step's own
+        # direction: the root of a zero that rounding may have made negative.
+        eta = min(eta, 1 - 1e-5)
         wanted = callback_on_step_end_tensor_inputs or self._callback_tensor_inputs
         if unknown := set(wanted) - set(self._callback_tensor_inputs):
             raise PipelineError(f"callbacks are given latents alone, not {', '.join(sorted(unknown))}")
@@ -259,6 +277,11 @@ class FollowYourPosePipeline(DiffusionPipeline):
                     latents = (answer or {}).get("latents", latents)
                 bar.update()
 
+        if not bool(torch.isfinite(latents).all()):
+            raise PipelineError(
+                "the model's numbers are not finite: its weights are damaged or were never trained, or float16 is too"
+                " narrow for them (bfloat16 is not)"
+            )
         result = latents if output_type == "latent" else _as_type(self.decode_latents(latents), output_type)
         self.maybe_free_model_hooks()
         return FollowYourPoseOutput(frames=result) if return_dict else (result,)
@@ -339,10 +362,25 @@ class FollowYourPosePipeline(DiffusionPipeline):
         noise = [randn_tensor(one, generator=generator, device=device, dtype=dtype) for _ in range(shape[2])]
         return torch.cat(noise, dim=2)
 
-    def _check(self, height: int, width: int, steps: int, window: int, overlap: int, output_type: str) -> None:
+    def _check(
+        self,
+        height: int,
+        width: int,
+        steps: int,
+        guidance: float,
+        eta: float,
+        window: int,
+        overlap: int,
+        output_type: str,
+    ) -> None:
         self.check_size(height, width)
-        if steps < 1:
-            raise PipelineError(f"{steps} steps; at least one is needed")
+        most = self.scheduler.config.num_train_timesteps
+        if not 1 <= steps <= most:
+            raise PipelineError(f"{steps} steps; at least one is needed, and {most} are all that there are")
+        if not math.isfinite(guidance):
+            raise PipelineError(f"a guidance of {guidance}; give a finite number")
+        if not 0 <= eta <= 1:
+            raise PipelineError(f"an eta of {eta}; give 0 to 1")
         longest = self.unet.config.get("motion_max_seq_length", window)
         if not 1 <= window <= longest:
             raise PipelineError(f"windows of {window} frames; this model takes 1 to {longest}")

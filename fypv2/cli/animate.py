@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 import sys
 from enum import Enum
 from pathlib import Path
@@ -31,6 +32,8 @@ $ fypv2 animate people.png --reference-poses people.safetensors --poses openpose
 $ fypv2 animate two.png --poses skeletons.mp4 --assign 1,0 -o swapped.mp4 --grid conditions.mp4"""
 
 _FPS = 25.0
+_MOST_FPS = 1000
+_FRAME = re.compile(r"\d{5,}\.png")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _POSES = "a video of people, a video of skeletons, OpenPose JSON (a file or a folder), or saved .safetensors"
 
@@ -59,7 +62,13 @@ def run(
     ],
     poses: Annotated[Path, typer.Option("--poses", help=f"Driving poses: {_POSES}.", metavar="POSES")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="An .mp4 file, or a folder for lossless frames.", metavar="OUT")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="An .mp4 file, or a folder for lossless frames; replaced where it is one already.",
+            metavar="OUT",
+        ),
     ],
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="Folder of a trained model.", metavar="DIR")
@@ -113,7 +122,7 @@ def run(
     overlap: Annotated[
         int | None, typer.Option("--overlap", help="Frames that windows share.", min=0, metavar="N")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the result.", min=0, metavar="N")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Decides the result.", min=0, max=2**63 - 1, metavar="N")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …", metavar="DEVICE")] = "auto",
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Type of the weights in memory.")] = Dtype.float32,
     offload: Annotated[
@@ -137,20 +146,28 @@ def run(
 ) -> int:
     """Animate the people of a picture by driving poses."""
     assignment = _assignment(assign)
-    for path in (out, *([grid] if grid else [])):
-        if path.suffix not in ("", ".mp4"):
-            raise PipelineError(f"{path}: give an .mp4 file, or a folder's name without an ending")
+    if fps is not None and not fps < _MOST_FPS:
+        raise PipelineError(f"--fps {fps}; give less than {_MOST_FPS}")
+    results = [out] if grid is None else [out, grid]
+    _check_results(results, [reference, poses, *([reference_poses] if reference_poses else [])])
     picture = next(iter(open_frames(reference).read())) if reference.is_dir() else _picture(reference)
 
     import torch
 
     from fypv2.conditions import build_conditions
+    from fypv2.config import STARTING_REPORT
     from fypv2.extractors import DepthAnything
-    from fypv2.memory import in_memory, make_pipeline
+    from fypv2.memory import check_device, in_memory, make_pipeline
 
     errors = Console(stderr=True, highlight=False)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    check_device(device)
     found = _in_picture(picture, reference_poses, device, offline)
+    if found.size != picture.shape[:2]:
+        raise PipelineError(
+            f"{reference_poses}: poses in a picture of {found.size[1]} x {found.size[0]},"
+            f" {reference} has {picture.shape[1]} x {picture.shape[0]}"
+        )
     driving = _read(poses, device, offline, frames=frames)
     nearness = None
     if depth != "none" and driving.characters > 1:
@@ -164,20 +181,16 @@ def run(
         attention_slices=attention_slices,
         vae_tiling=vae_tiling,
     )
-    if checkpoint is None:
-        errors.print(
-            f"fypv2: warning: no checkpoint: config '{config}' with fresh weights makes noise, not people",
-            style="yellow",
-            soft_wrap=True,
+    if checkpoint is None or (checkpoint / STARTING_REPORT).is_file():
+        untrained = (
+            f"no checkpoint: config '{config}' with fresh weights makes noise, not people"
+            if checkpoint is None
+            else f"{checkpoint} holds starting weights, which have learnt no animation yet"
         )
+        errors.print(f"fypv2: warning: {untrained}", style="yellow", soft_wrap=True, markup=False)
     pipeline.set_progress_bar_config(disable=json or not sys.stderr.isatty(), desc="denoising")
     how = pipeline.model_config
     height, width = height or how.sampling.height, width or how.sampling.width
-    if found.size != picture.shape[:2]:
-        raise PipelineError(
-            f"{reference_poses}: poses in a picture of {found.size[1]} x {found.size[0]},"
-            f" {reference} has {picture.shape[1]} x {picture.shape[0]}"
-        )
     pipeline.check_size(height, width)
     conditions = build_conditions(
         found,
@@ -224,6 +237,25 @@ def _assignment(text: str | None) -> list[int] | None:
         raise PipelineError(f"--assign {text}: give numbers with commas between them, as 1,0") from None
 
 
+def _check_results(results: list[Path], sources: list[Path]) -> None:
+    """Refuse, before anything is computed, a place whose content would be lost: results replace what is there."""
+    for path in results:
+        if path.suffix not in ("", ".mp4") or path.name in ("", ".."):
+            raise PipelineError(f"{path}: give an .mp4 file, or a folder's name without an ending")
+        if path.suffix == ".mp4" and path.is_dir():
+            raise PipelineError(f"{path}: is a folder; name an .mp4 file")
+        if path.suffix != ".mp4" and path.exists():
+            if not path.is_dir():
+                raise PipelineError(f"{path}: is no folder; name another")
+            if strange := next((entry.name for entry in path.iterdir() if not _FRAME.fullmatch(entry.name)), None):
+                raise PipelineError(f"{path}: holds more than frames ('{strange}'), which would be lost; name another")
+        for source in sources:
+            if path.resolve() in (source.resolve(), *source.resolve().parents) and path.exists():
+                raise PipelineError(f"{path}: would be written over {source}, which is read; name another")
+    if len({path.resolve() for path in results}) < len(results):
+        raise PipelineError(f"{results[0]}: --out and --grid are one place; name two")
+
+
 def _picture(path: Path) -> Frames:
     """A picture, or the first frame of a video."""
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -231,13 +263,28 @@ def _picture(path: Path) -> Frames:
     try:
         with Image.open(path) as image:
             # As a viewer shows it: a telephone's pictures lie on their side.
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith(("I", "F")):
+                return _from_deep_grey(path, np.asarray(upright))
+            if upright.has_transparency_data:
+                # What lies under the transparent part is whatever the painting program left there.
+                white = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(white, upright.convert("RGBA"))
+            return np.asarray(upright.convert("RGB"))
     except UnidentifiedImageError:
         return next(iter(open_frames(path).read()))
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file") from None
     except (OSError, Image.DecompressionBombError) as error:
         raise PipelineError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+
+
+def _from_deep_grey(path: Path, values: npt.NDArray[Any]) -> Frames:
+    """16-bit grey to 8 bits; Pillow would cut everything above 255 to white."""
+    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 65535:
+        raise PipelineError(f"{path}: its numbers have no white; give a picture of 8 or 16 bits")
+    grey = np.rint(values / 257).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def _read(path: Path, device: str, offline: bool, frames: int | None) -> Poses:

@@ -68,7 +68,7 @@ def run(
         Ending, typer.Option("--guider-output", help="Last convolution of the guiders that start from ControlNet.")
     ] = Ending.zero,
     fresh: Annotated[bool, typer.Option("--fresh", help="Draw all weights; no file is needed.", metavar="")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.", metavar="N", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.", metavar="N", min=0, max=2**63 - 1)] = 0,
     dtype: Annotated[Dtype, typer.Option("--dtype", help="Type that is written.")] = Dtype.float32,
     revision: Annotated[
         list[str] | None,
@@ -90,7 +90,7 @@ def run(
     """Make a checkpoint of starting weights from published ones, with every tensor accounted for."""
     from fypv2.config import load_config
     from fypv2.errors import CheckpointError
-    from fypv2.model.build import build_parts
+    from fypv2.model.build import build_parts, build_scheduler
     from fypv2.weights.plan import check_names, choose_sources, plan
 
     given = {
@@ -104,6 +104,7 @@ def run(
     check_names("--revision", revisions)
     check_names("--allow-missing", tuple(allow_missing or ()))
     model = load_config(config)
+    build_scheduler(model)  # a wrong argument is to be known before gigabytes are fetched
     places = choose_sources(model, given, fresh=fresh)
     if dry_run:
         components = plan(model, build_parts(model, device="meta"), places, guider_output.value)

@@ -118,6 +118,6 @@ def crop_box(size: tuple[int, int], height: int, width: int) -> tuple[int, int, 
     Returns:
         Top, left, height and width of the crop in pixels. For a square it is the crop of mcbench's protocols.
     """
-    crop_height = min(size[0], round(size[1] * height / width))
-    crop_width = min(size[1], round(size[0] * width / height))
+    crop_height = min(size[0], max(1, round(size[1] * height / width)))
+    crop_width = min(size[1], max(1, round(size[0] * width / height)))
     return (size[0] - crop_height) // 2, (size[1] - crop_width) // 2, crop_height, crop_width

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import nn
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from fypv2.config import GUIDERS, ModelConfig
+from fypv2.errors import ConfigError, lacks_memory
 from fypv2.model.guiders import Guider
 from fypv2.model.motion import normalise_per_frame, silence_motion
 from fypv2.quiet import quiet
 
-__all__ = ["PARTS", "build_parts", "build_scheduler", "count_parameters", "guider_part", "inflate"]
+__all__ = [
+    "PARTS",
+    "build_feature_extractor",
+    "build_parts",
+    "build_scheduler",
+    "count_parameters",
+    "guider_part",
+    "inflate",
+]
 
 PARTS = ("unet", "reference_unet", "vae", "image_encoder", *(f"{name}_guider" for name in GUIDERS))
 """The parts of a full model, as their folders in a checkpoint are called."""
@@ -40,18 +49,23 @@ def build_parts(
 
     Returns:
         By name, as in `PARTS`; without the guiders that the config switches off.
+
+    Raises:
+        ConfigError: if the libraries refuse a part's arguments.
     """
     on_meta = torch.device(device).type == "meta"
     place: AbstractContextManager[Any] = torch.device("meta") if on_meta else nullcontext()
     with torch.random.fork_rng(devices=[]), place:
         torch.manual_seed(seed)
-        flat = UNet2DConditionModel(**config.unet)
-        parts: dict[str, nn.Module] = {
-            "unet": inflate(config, flat) if motion else flat,
-            "reference_unet": UNet2DConditionModel(**config.unet),
-            "vae": AutoencoderKL(**config.vae),
-            "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**config.image_encoder)),
-        }
+        with _arguments_of(config, "unet"):
+            flat = UNet2DConditionModel(**config.unet)
+        with _arguments_of(config, "motion"):
+            parts: dict[str, nn.Module] = {"unet": inflate(config, flat) if motion else flat}
+        parts["reference_unet"] = UNet2DConditionModel(**config.unet)
+        with _arguments_of(config, "vae"):
+            parts["vae"] = AutoencoderKL(**config.vae)
+        with _arguments_of(config, "image_encoder"):
+            parts["image_encoder"] = CLIPVisionModelWithProjection(_clip_config(config))
         for name in config.guiders:
             parts[guider_part(name)] = Guider(
                 channels=config.unet["block_out_channels"][0], block_channels=config.guider.channels
@@ -78,8 +92,21 @@ def inflate(config: ModelConfig, flat: UNet2DConditionModel, adapter: MotionAdap
 
 
 def build_scheduler(config: ModelConfig) -> DDIMScheduler:
-    """The noise schedule, one for training and sampling."""
-    return DDIMScheduler(**config.scheduler)
+    """The noise schedule, one for training and sampling.
+
+    Raises:
+        ConfigError: if diffusers refuses its arguments.
+    """
+    with _arguments_of(config, "scheduler"):
+        return DDIMScheduler(**config.scheduler)
+
+
+def build_feature_extractor(config: ModelConfig) -> CLIPImageProcessor:
+    """CLIP's preprocessing for the image encoder's size."""
+    side = int(config.image_encoder["image_size"])
+    return CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}, do_convert_rgb=True
+    )
 
 
 def count_parameters(parts: Mapping[str, nn.Module]) -> dict[str, int]:
@@ -91,3 +118,24 @@ def count_parameters(parts: Mapping[str, nn.Module]) -> dict[str, int]:
         if moving := sum(p.numel() for key, p in named if "motion_modules" in key):
             counts["motion"] = moving
     return counts
+
+
+def _clip_config(config: ModelConfig) -> CLIPVisionConfig:
+    # transformers takes any name and keeps it without a use.
+    if unknown := [key for key in config.image_encoder if key not in CLIPVisionConfig().to_dict()]:
+        raise TypeError(f"there is no '{unknown[0]}'")
+    return CLIPVisionConfig(**config.image_encoder)
+
+
+@contextmanager
+def _arguments_of(config: ModelConfig, section: str) -> Iterator[None]:
+    """Turn what the libraries raise at wrong arguments, of whatever class, into a fault of the config."""
+    try:
+        yield
+    except Exception as error:
+        if lacks_memory(error):
+            raise
+        why = " ".join(str(error).split())
+        raise ConfigError(
+            f"config '{config.name}', {section}: {why if len(why) <= 200 else why[:200] + '…'}"
+        ) from error

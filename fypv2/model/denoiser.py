@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fypv2.model.guiders import Guider, guide
 from fypv2.model.reference import (
     Bank,
+    Gathering,
     ReadingProcessor,
     TokenProcessor,
     install_readers,
@@ -84,7 +85,7 @@ class Denoiser(nn.Module):
     @property
     def has_motion(self) -> bool:
         """Whether frames know of each other (stage 2)."""
-        return isinstance(self.unet, UNetMotionModel)
+        return isinstance(getattr(self.unet, "_orig_mod", self.unet), UNetMotionModel)  # within torch.compile's wrapper
 
     def read_reference(self, latents: Tensor, token: Tensor) -> Bank:
         """Run ReferenceNet, at t = 0 and without noise, and collect its tokens.
@@ -96,12 +97,12 @@ class Denoiser(nn.Module):
         Returns:
             The bank, one entry for each spatial self-attention layer.
         """
-        bank: Bank = {}
+        gathering = Gathering()
         time = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
         self.reference_unet(
-            latents, time, encoder_hidden_states=token, cross_attention_kwargs={"bank": bank}, return_dict=False
+            latents, time, encoder_hidden_states=token, cross_attention_kwargs={"bank": gathering}, return_dict=False
         )
-        return {name: bank[name] for name in self._layers}
+        return {name: gathering.bank[name] for name in self._layers}
 
     def guide(self, conditions: Mapping[str, Tensor]) -> Tensor:
         """Features of the conditions, (b, c, f, h, w); see `fypv2.model.guiders.guide`."""
@@ -131,7 +132,9 @@ class Denoiser(nn.Module):
         """
         batch, _, frames = noisy.shape[:3]
         self._check_processors()
-        context: dict[str, Any] = {"bank": bank, "referenced": referenced}
+        # Plain values, so that a compiled U-Net holds one graph and not one between any two layers.
+        seen = None if referenced is None else tuple(bool(one) for one in referenced.tolist())
+        context: dict[str, Any] = {"bank": bank, "referenced": seen}
         token = token.repeat_interleave(frames, dim=0)
         if features is not None:
             features = features.expand(-1, -1, frames, -1, -1).transpose(1, 2).flatten(0, 1)
@@ -169,12 +172,18 @@ class Denoiser(nn.Module):
         """ReferenceNet's parameters that lie behind its last self-attention input, and so never get a gradient."""
         # diffusers lists the middle block last; the upward blocks are the last to run.
         last = [name for name in self._layers if name.startswith("up_blocks")][-1].removesuffix(".attn1")
-        after: list[nn.Parameter] = []
-        # The last block's first half (its norm1) is read; everything of it from attn1 on is not.
-        block = self.reference_unet.get_submodule(last)
-        after += [p for name, p in block.named_parameters() if not name.startswith("norm1.")]
-        transformer = self.reference_unet.get_submodule(last.rsplit(".transformer_blocks", 1)[0])
-        after += list(transformer.proj_out.parameters())
-        for name in ("conv_norm_out", "conv_out"):
-            after += list(getattr(self.reference_unet, name).parameters())
-        return after
+        _, block, _, attention, *_ = last.split(".")
+        # The block's norm1 makes the input; everything of it from attn1 on is behind.
+        named = self.reference_unet.get_submodule(last).named_parameters()
+        after = [parameter for name, parameter in named if not name.startswith("norm1.")]
+        upward = self.reference_unet.up_blocks
+        here = upward[int(block)]
+        behind = [
+            here.attentions[int(attention)].proj_out,
+            *here.resnets[int(attention) + 1 :],
+            *(here.upsamplers or []),
+            *upward[int(block) + 1 :],
+            self.reference_unet.conv_norm_out,
+            self.reference_unet.conv_out,
+        ]
+        return after + [parameter for module in behind for parameter in module.parameters()]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 __all__ = [
     "Bank",
+    "Gathering",
     "ReadingProcessor",
     "TokenProcessor",
     "WritingProcessor",
@@ -33,6 +34,17 @@ def reference_layers(unet: nn.Module) -> list[str]:
     """Names of the spatial self-attention layers of a U-Net, in the order in which it holds them: 16 in SD 1.5."""
     names = (name.removesuffix(".processor") for name in unet.attn_processors)  # type: ignore[union-attr]
     return [name for name in names if name.endswith(".attn1") and "motion_modules" not in name]
+
+
+class Gathering:
+    """Where ReferenceNet leaves its tokens: no dictionary, since offloading hands a module copies of those.
+
+    Attributes:
+        bank: filled by a pass of ReferenceNet that is given this object as its bank.
+    """
+
+    def __init__(self) -> None:
+        self.bank: Bank = {}
 
 
 class TokenProcessor:
@@ -52,8 +64,8 @@ class TokenProcessor:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        bank: Bank | None = None,
-        referenced: Tensor | None = None,
+        bank: Bank | Gathering | None = None,
+        referenced: tuple[bool, ...] | None = None,
     ) -> Tensor:
         """As diffusers calls it; the bank is not for this layer."""
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -77,11 +89,11 @@ class WritingProcessor(TokenProcessor):
         self.name = name
 
     def __call__(
-        self, attn: Attention, hidden_states: Tensor, *args: Any, bank: Bank | None = None, **kwargs: Any
+        self, attn: Attention, hidden_states: Tensor, *args: Any, bank: Bank | Gathering | None = None, **kwargs: Any
     ) -> Tensor:
-        """As diffusers calls it."""
-        if bank is not None:
-            bank[self.name] = hidden_states
+        """As diffusers calls it; `bank` is a `Gathering`, or None to write nothing."""
+        if isinstance(bank, Gathering):
+            bank.bank[self.name] = hidden_states
         return super().__call__(attn, hidden_states)
 
 
@@ -103,8 +115,8 @@ class ReadingProcessor(TokenProcessor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        bank: Bank | None = None,
-        referenced: Tensor | None = None,
+        bank: Bank | Gathering | None = None,
+        referenced: tuple[bool, ...] | None = None,
     ) -> Tensor:
         """As diffusers calls it.
 
@@ -115,11 +127,11 @@ class ReadingProcessor(TokenProcessor):
             attention_mask: unused.
             temb: unused.
             bank: tokens of the reference by layer; None attends to itself alone.
-            referenced: (b,) bool on the CPU, which clips see their reference; None is all of them. The others attend to
-                themselves alone, exactly as without a bank.
+            referenced: for each of the b clips, whether it sees its reference; None is all of them. The others attend
+                to themselves alone, exactly as without a bank.
         """
         query, key, value = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
-        if bank is None:
+        if bank is None or isinstance(bank, Gathering):
             return _finish(attn, self._attend(attn, query, key, value))
         tokens = bank[self.name]
         frames = hidden_states.shape[0] // tokens.shape[0]
@@ -143,7 +155,7 @@ class ReadingProcessor(TokenProcessor):
 
 
 def install_writers(unet: nn.Module, slices: int = 1) -> None:
-    """Make a `UNet2DConditionModel` a ReferenceNet: its passes fill a bank given as cross-attention argument."""
+    """Make a `UNet2DConditionModel` a ReferenceNet: its passes fill a `Gathering`, given as its bank."""
     layers = reference_layers(unet)
     _install(unet, {name: WritingProcessor(name, slices) for name in layers}, slices)
 
@@ -165,15 +177,15 @@ def _install(unet: nn.Module, at: dict[str, Any], slices: int) -> None:
     unet.set_attn_processor(processors)  # type: ignore[operator]
 
 
-def _runs(referenced: Tensor | None, clips: int) -> list[tuple[slice, bool]]:
+def _runs(referenced: tuple[bool, ...] | None, clips: int) -> list[tuple[slice, bool]]:
     """Runs of clips that do, or do not, see their reference."""
     if referenced is None:
         return [(slice(0, clips), True)]
     runs: list[tuple[slice, bool]] = []
     start = 0
-    for seen, group in groupby(referenced.tolist()):
+    for seen, group in groupby(referenced):
         stop = start + len(list(group))
-        runs.append((slice(start, stop), bool(seen)))
+        runs.append((slice(start, stop), seen))
         start = stop
     return runs
 

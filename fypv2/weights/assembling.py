@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from fypv2.checkpoint import assemble as pipeline_of
-from fypv2.config import ModelConfig
+from fypv2.config import STARTING_REPORT, ModelConfig
 from fypv2.errors import CheckpointError
 from fypv2.model.build import build_parts
 from fypv2.model.motion import silence_motion
@@ -35,9 +35,6 @@ __all__ = ["DTYPES", "Request", "assemble"]
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 """Types that starting weights are written in."""
-
-REPORT_FILE = "starting_weights.json"
-"""The report's name in the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ def _write_rest(config: ModelConfig, parts: Mapping[str, nn.Module], folder: Pat
     pipeline.save_config(folder)
     settings = config.model_dump(mode="json")
     (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    (folder / REPORT_FILE).write_text(report.to_json(), encoding="utf-8")
+    (folder / STARTING_REPORT).write_text(report.to_json(), encoding="utf-8")
 
 
 def _report(

@@ -106,6 +106,25 @@ def other_shape(folder: Path) -> None:
     save_file(state, file)
 
 
+def edit_json(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def edit_weights(folder: Path, part: str, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    file = next((folder / part).glob("*.safetensors"))
+    state = load_file(file)
+    change(state)
+    save_file(state, file, metadata={"format": "pt"})
+
+
+def shard_elsewhere(folder: Path) -> None:
+    """The image encoder's index names a pickle beside the checkpoint."""
+    (folder.parent / "bomb.bin").write_bytes(pickle.dumps(Bomb(folder / "exploded")))
+    (folder / "image_encoder" / "model.safetensors").unlink()
+    shards = {"metadata": {}, "weight_map": {"visual_projection.weight": "../../bomb.bin"}}
+    (folder / "image_encoder" / "model.safetensors.index.json").write_text(json.dumps(shards))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pickle": (plant_pickle, "a pickle"),
     "truncated": (truncate, "cannot be loaded"),
@@ -122,6 +141,42 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a class of one's own": (lambda folder: edit_index(folder, unet=["os", "system"]), "'unet' must be"),
     "a part too many": (lambda folder: edit_index(folder, helper=["os", "system"]), "helper"),
     "no settings": (lambda folder: edit_index(folder, settings=None), "not a config"),
+    # transformers draws what is missing, and keeps silent about what is too many.
+    "an encoder's weight is missing": (
+        lambda folder: edit_weights(folder, "image_encoder", lambda state: state.pop("visual_projection.weight")),
+        "lacks visual_projection.weight",
+    ),
+    "a weight too many": (
+        lambda folder: edit_weights(folder, "vae", lambda state: state.update(strange=torch.zeros(2))),
+        "strange",
+    ),
+    "whole numbers": (
+        lambda folder: edit_weights(folder, "vae", lambda s: s.update({k: v.to(torch.int8) for k, v in s.items()})),
+        "not floating",
+    ),
+    "not finite": (
+        lambda folder: edit_weights(folder, "flow_guider", lambda state: state["conv_in.bias"].fill_(torch.nan)),
+        "not finite",
+    ),
+    "a shard elsewhere": (shard_elsewhere, "do not lie beside it"),
+    "a part in four bits": (
+        lambda folder: edit_json(
+            folder / "image_encoder" / "config.json", quantization_config={"quant_method": "gptq", "bits": 4}
+        ),
+        "quantised",
+    ),
+    "other heads of the same width": (
+        lambda folder: edit_json(folder / "image_encoder" / "config.json", num_attention_heads=4),
+        "num_attention_heads",
+    ),
+    "another schedule": (
+        lambda folder: edit_json(folder / "scheduler" / "scheduler_config.json", prediction_type="epsilon"),
+        "prediction_type",
+    ),
+    "another preprocessing": (
+        lambda folder: edit_json(folder / "feature_extractor" / "preprocessor_config.json", do_resize=False),
+        "do_resize",
+    ),
     "a part is gone": (lambda folder: shutil.rmtree(folder / "vae"), "vae"),
 }
 

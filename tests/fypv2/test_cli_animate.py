@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fypv2.checkpoint import fresh_pipeline, save_pipeline
 from fypv2.cli import animate
 from fypv2.cli.main import main
 from fypv2.conditions import Poses, draw_skeletons
+from fypv2.config import STARTING_REPORT
 from fypv2.extractors import save_poses, write_openpose_json
 from mcbench import open_frames, write_video
 
@@ -111,6 +113,54 @@ def test_it_says_when_nothing_was_trained(place: Path, monkeypatch: pytest.Monke
     assert "fresh weights makes noise" in " ".join(capsys.readouterr().err.split())
 
 
+def test_starting_weights_are_said_to_be_untrained(
+    place: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    shutil.copytree(checkpoint, place / "start")
+    (place / "start" / STARTING_REPORT).write_text("{}")
+    assert run(monkeypatch, *ARGUMENTS, "-o", "out", "--steps", "1", "--frames", "1", "--checkpoint", "start") == 0
+    assert "learnt no animation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["openpose", ".", "..", "", "people.png", "video.mp4", "skeletons.mp4", "still"])
+def test_what_is_there_is_not_lost(
+    place: Path, checkpoint: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Results replace a folder of frames or a video; nothing else, and nothing that is read."""
+    inputs = {"skeletons.mp4": "skeletons.mp4", "still": "still"}
+    (place / "video.mp4").mkdir()
+    (place / "still").mkdir()
+    Image.fromarray(picture()).save(place / "still" / "00000.png")
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    words = [ARGUMENTS[0], "--poses", inputs.get(out, "poses.safetensors"), *ARGUMENTS[3:]]
+    assert run(monkeypatch, *words, "-o", out, "--checkpoint", str(checkpoint)) == 2
+    assert "name another" in (said := capsys.readouterr().err) or "give an .mp4" in said or "name an .mp4" in said
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_one_s_own_frames_are_replaced_but_not_by_the_grid(
+    place: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    more = ("--checkpoint", str(checkpoint), "--steps", "1", "-o", "out")
+    assert run(monkeypatch, *ARGUMENTS, *more) == 0
+    assert run(monkeypatch, *ARGUMENTS, *more, "--frames", "1") == 0
+    assert [path.name for path in (place / "out").iterdir()] == ["00000.png"]
+    assert run(monkeypatch, *ARGUMENTS, *more, "--grid", "./out") == 2
+    assert "one place" in capsys.readouterr().err
+
+
+def test_references_of_every_depth_look_as_in_a_viewer(place: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (8, 12), dtype=np.uint8)
+    Image.fromarray(grey.astype(np.uint16) * 257).save("deep.png")
+    assert np.array_equal(animate._picture(place / "deep.png"), np.repeat(grey[..., None], 3, axis=-1))
+    cut = np.dstack([picture(0, 8, 12), np.zeros((8, 12), np.uint8)])
+    cut[:4, :, 3] = 255
+    Image.fromarray(cut).save("cut.png")
+    seen = animate._picture(place / "cut.png")
+    assert np.array_equal(seen[:4], cut[:4, :, :3])
+    assert (seen[4:] == 255).all()
+
+
 @pytest.mark.parametrize("example", [line[2:] for line in animate.EXAMPLES.splitlines() if line.startswith("$ ")])
 def test_the_examples_of_the_help_run(
     place: Path, checkpoint: Path, example: str, monkeypatch: pytest.MonkeyPatch
@@ -148,6 +198,11 @@ def test_the_examples_of_the_help_run(
         ([*ARGUMENTS[:1], "--poses", "black.mp4", *ARGUMENTS[3:], "-o", "out.mp4"], "black.mp4"),
         ([*ARGUMENTS[:4], "large.safetensors", *ARGUMENTS[5:], "-o", "out.mp4"], "64 x 64"),
         ([*ARGUMENTS[:2], "three.safetensors", *ARGUMENTS[3:], "-o", "out.mp4"], "--assign"),
+        ([*ARGUMENTS, "-o", "out.mp4", "--fps", "inf"], "--fps inf"),
+        ([*ARGUMENTS, "-o", "out.mp4", "--steps", "1001"], "1001 steps"),
+        ([*ARGUMENTS, "-o", "out.mp4", "--device", "gpu"], "device 'gpu'"),
+        ([*ARGUMENTS, "-o", "out.mp4", "--device", "meta"], "device 'meta'"),
+        ([*ARGUMENTS, "-o", "out.mp4", "--seed", str(2**70)], "--seed"),
         ([*ARGUMENTS, "-o", "out.mp4", "--stesp", "3"], "--steps"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

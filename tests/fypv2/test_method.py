@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from small_models import SIDE, mini_config, picture, walk
 
 from fypv2.checkpoint import fresh_pipeline, save_pipeline
+from fypv2.config import STARTING_REPORT
 from fypv2.errors import CheckpointError, PipelineError
 from fypv2.extractors import save_poses, write_openpose_json
 from fypv2.memory import in_memory, make_pipeline
@@ -140,6 +142,20 @@ def test_without_a_checkpoint_it_says_that_nothing_was_trained() -> None:
     assert note is not None
     assert "WITHOUT TRAINING" in note
     assert "'tiny'" in note
+
+
+def test_starting_weights_are_no_trained_model(checkpoint: Path, tmp_path: Path) -> None:
+    start = shutil.copytree(checkpoint, tmp_path / "start")
+    (start / STARTING_REPORT).write_text("{}")
+    assert "WITHOUT TRAINING" in (made(start).note or "")
+
+
+def test_poses_that_are_named_count_before_annotations(checkpoint: Path, tmp_path: Path) -> None:
+    exact = frames_of(made(checkpoint), case())
+    save_poses(walk(2, seed=5), tmp_path / "a.safetensors")
+    assert not np.array_equal(frames_of(made(checkpoint, poses=str(tmp_path)), case()), exact)
+    with pytest.raises(MethodError, match="no poses of clip 'a'"):
+        frames_of(made(checkpoint, poses=str(tmp_path / "nowhere")), case())
 
 
 def test_the_note_stands_in_the_result(tmp_path: Path, fake_networks: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
 from PIL import Image
 from small_models import SIDE, mini_config, picture, shake, walk
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from fypv2.checkpoint import fresh_pipeline
 from fypv2.conditions import Poses
 from fypv2.errors import PipelineError
+from fypv2.model.build import build_parts
 from fypv2.pipeline import FollowYourPosePipeline
 from mcbench import UserError
 
@@ -168,16 +170,70 @@ def test_memory_switches_keep_the_frames() -> None:
         pipeline.vae.disable_slicing()
 
 
-def test_half_precision_stays_near() -> None:
-    plain = animate().astype(int)
-    half = fresh_pipeline(mini_config(), seed=1)
-    for name, part in half.components.items():
+def twin() -> FollowYourPosePipeline:
+    """A model of its own with the weights of `mini`."""
+    pipeline = fresh_pipeline(mini_config(), seed=1)
+    for name, part in pipeline.components.items():
         if isinstance(part, nn.Module):
             part.load_state_dict(mini().components[name].state_dict())
-    half.to(torch.bfloat16)
-    half.set_progress_bar_config(disable=True)
-    frames = half(picture(), walk(3), walk(1), generator=torch.Generator().manual_seed(0), num_inference_steps=3).frames
-    assert np.abs(frames - plain).mean() < 12
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def animate_with(pipeline: FollowYourPosePipeline, **arguments: Any) -> np.ndarray:
+    made = pipeline(picture(), walk(3), walk(1), generator=torch.Generator().manual_seed(0), **arguments)
+    return np.asarray(made.frames)
+
+
+def test_model_offloading_keeps_the_frames() -> None:
+    """Its hooks hand each part copies of its arguments; here they work with the CPU in the place of the GPU."""
+    pipeline = twin()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    assert np.array_equal(animate_with(pipeline), animate())
+
+
+def test_sequential_offloading_keeps_the_frames() -> None:
+    pipeline = twin()
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):  # as `enable_sequential_cpu_offload` does, which refuses a CPU
+            cpu_offload(part, torch.device("cpu"), offload_buffers=len(part._parameters) > 0)
+    assert {p.device.type for p in pipeline.unet.parameters()} == {"meta"}
+    assert np.array_equal(animate_with(pipeline), animate())
+
+
+def test_an_exchanged_part_is_the_one_that_runs() -> None:
+    pipeline, plain = twin(), animate()
+    assert np.array_equal(animate_with(pipeline), plain)
+    pipeline.unet = shake(build_parts(mini_config(), seed=8)["unet"])
+    assert pipeline.denoiser.unet is pipeline.unet
+    assert not np.array_equal(animate_with(pipeline), plain)
+
+
+@pytest.mark.slow
+def test_a_compiled_denoiser_is_one_graph_of_the_same_frames() -> None:
+    pipeline = twin()
+    pipeline.unet = torch.compile(pipeline.unet, backend="eager", fullgraph=True)
+    assert pipeline.denoiser.has_motion
+    assert np.array_equal(animate_with(pipeline, num_inference_steps=2), animate(num_inference_steps=2))
+
+
+@pytest.mark.parametrize(("frames", "window", "overlap"), [(1, 16, 4), (7, 3, 1), (9, 4, 3)])
+def test_a_chance_in_every_step_keeps_the_numbers_finite(frames: int, window: int, overlap: int) -> None:
+    latents = animate(frames, eta=1.0, num_inference_steps=2, window=window, overlap=overlap, output_type="latent")
+    assert latents.shape == (1, 4, frames, 8, 8)
+    assert 0.1 < float(latents.std()) < 10
+
+
+def test_numbers_that_are_not_finite_are_no_frames() -> None:
+    pipeline = twin()
+    nn.init.constant_(pipeline.unet.conv_out.bias, torch.inf)
+    with pytest.raises(PipelineError, match="not finite"):
+        animate_with(pipeline)
+
+
+def test_half_precision_stays_near() -> None:
+    half = twin().to(torch.bfloat16)
+    assert np.abs(animate_with(half) - animate().astype(int)).mean() < 12
 
 
 @pytest.mark.parametrize("missing", ["use_flow", "use_depth", "use_reference_pose"])
@@ -204,6 +260,9 @@ def test_a_stage_1_model_animates_frame_by_frame() -> None:
         ({"height": 60}, "multiples of 8"),
         ({"width": 4}, "multiples of 8"),
         ({"num_inference_steps": 0}, "at least one"),
+        ({"num_inference_steps": 1001}, "1000 are all"),
+        ({"guidance_scale": float("inf")}, "finite"),
+        ({"eta": 1.5}, "0 to 1"),
         ({"window": 33}, "1 to 32"),
         ({"window": 8, "overlap": 8}, "cannot share"),
         ({"output_type": "gif"}, "np, pil, pt and latent"),

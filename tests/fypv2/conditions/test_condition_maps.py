@@ -11,6 +11,7 @@ from fypv2.conditions import (
     build_conditions,
     build_training_conditions,
     character_regions,
+    crop_box,
     crop_resize_flow,
     crop_resize_map,
     draw_skeletons,
@@ -166,3 +167,8 @@ def test_maps_and_poses_are_cropped_alike() -> None:
     np.testing.assert_array_equal(crop_resize_map(picture, 300, 500), picture)
     flow = np.full((300, 500, 2), (5.0, -3.0), np.float32)
     np.testing.assert_allclose(crop_resize_flow(flow, 96, 64), np.full((96, 64, 2), (1.6, -0.96)), rtol=1e-5)
+
+
+def test_a_crop_is_never_empty() -> None:
+    assert crop_box((128, 160), 100_000, 8) == (0, 79, 128, 1)
+    assert crop_box((128, 160), 8, 100_000) == (63, 0, 1, 160)

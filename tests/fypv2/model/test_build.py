@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
+from pydantic import ValidationError
+from small_models import mini_config
 
-from fypv2.config import CONFIGS, load_config
+from fypv2.config import CONFIGS, ModelConfig, load_config
+from fypv2.errors import ConfigError
 from fypv2.model.build import PARTS, build_parts, build_scheduler, count_parameters
 from fypv2.model.motion import motion_transformers
 
@@ -77,3 +83,45 @@ def test_the_schedule_ends_in_pure_noise() -> None:
     assert float(scheduler.alphas_cumprod[-1]) == pytest.approx(0, abs=1e-6)
     scheduler.set_timesteps(50)
     assert int(scheduler.timesteps[0]) == 999
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "says"),
+    [
+        ("unet", {"down_block_types": ["Nothing"] * 3}, "unet: Nothing"),
+        ("unet", {"strange": 1}, "strange"),
+        ("motion", {"block_out_channels": [32, 32, 32]}, "motion: "),
+        ("vae", {"act_fn": "none"}, "vae: "),
+        ("image_encoder", {"hidden_sizes": 8}, "hidden_sizes"),
+        ("image_encoder", {"hidden_size": 17}, "image_encoder: "),
+        ("scheduler", {"beta_schedule": "none"}, "scheduler: none"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_arguments_that_the_libraries_refuse_are_a_fault_of_the_config(
+    section: str, change: dict[str, Any], says: str
+) -> None:
+    plan = mini_config().model_dump(mode="json")
+    plan[section] |= change
+    config = ModelConfig.model_validate(plan)
+    build = build_scheduler if section == "scheduler" else partial(build_parts, device="meta")
+    with pytest.raises(ConfigError) as fault:
+        build(config)
+    assert says in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "says"),
+    [
+        ("unet", {"in_channels": 9}, "latent_channels"),
+        ("vae", {"block_out_channels": 8}, "no list"),
+        ("sampling", {"height": 100}, "multiples of 8"),
+        ("sampling", {"guidance": float("nan")}, "finite"),
+    ],
+)
+def test_sections_that_do_not_fit_each_other_are_refused(section: str, change: dict[str, Any], says: str) -> None:
+    plan = mini_config().model_dump(mode="json")
+    plan[section] |= change
+    with pytest.raises(ValidationError, match=says):
+        ModelConfig.model_validate(plan)

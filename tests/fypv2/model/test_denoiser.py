@@ -10,6 +10,7 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from small_models import mini_config, shake
 from torch import Tensor, nn
 
+from fypv2.config import ModelConfig
 from fypv2.model.build import build_parts
 from fypv2.model.denoiser import Denoiser
 from fypv2.model.motion import normalise_per_frame, silence_motion
@@ -215,9 +216,24 @@ def test_replaced_processors_are_refused() -> None:
         denoiser(given["noisy"], given["timesteps"], given["token"], None, None)
 
 
-def test_only_the_tail_of_the_reference_network_has_no_gradient() -> None:
+PLAIN_END = {
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+}
+
+
+@pytest.mark.parametrize("shape", [{}, PLAIN_END], ids=["attention last", "plain block last"])
+def test_only_the_tail_of_the_reference_network_has_no_gradient(shape: dict[str, list[str]]) -> None:
     """What lies behind the last self-attention input must be frozen, or distributed training waits for it for ever."""
-    denoiser, given, conditions = made(motion=True, guiders_zero=False, moving=True), inputs(), drawn()
+    plan = mini_config().model_dump(mode="json")
+    plan["unet"] |= shape
+    parts = build_parts(ModelConfig.model_validate(plan), seed=3)
+    for part in parts.values():
+        shake(part)
+    guiders = {name.removesuffix("_guider"): part for name, part in parts.items() if name.endswith("guider")}
+    for guider in guiders.values():
+        nn.init.normal_(guider.conv_out.weight, std=0.3)
+    denoiser, given, conditions = Denoiser(parts["unet"], parts["reference_unet"], guiders), inputs(), drawn()
     bank = denoiser.read_reference(given["reference"], given["token"])
     denoiser(
         given["noisy"], given["timesteps"], given["token"], bank, denoiser.guide(conditions)
