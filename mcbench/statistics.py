@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "Estimate",
     "frechet_estimate",
     "holm",
+    "inconclusive",
     "jackknife_difference",
     "kernel_estimate",
     "kernel_leave_one_out",
@@ -36,6 +38,7 @@ __all__ = [
     "pooled_mean",
     "sign_flip_kernel_test",
     "sign_flip_test",
+    "smallest_p",
     "split_half",
 ]
 
@@ -256,7 +259,7 @@ def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike, counts: npt.ArrayLike 
     estimate = mean_over_videos(differences) if counts is None else pooled_mean(differences, counts)
     videos = len(differences) if counts is None else int(np.count_nonzero(_vector(counts)))
     if estimate.value is None or videos < COMPARISON_VIDEOS:
-        return Comparison(estimate.value, reason=_inconclusive(videos, COMPARISON_VIDEOS))
+        return Comparison(estimate.value, reason=inconclusive(videos, COMPARISON_VIDEOS))
     if counts is not None:
         differences, _ = _sums_and_counts(differences, counts)
     return Comparison(estimate.value, estimate.interval, sign_flip_test(differences))
@@ -279,7 +282,7 @@ def jackknife_difference(
     difference = value_a - value_b
     videos = len(first)
     if videos < FEATURE_VIDEOS:
-        return Comparison(difference, reason=_inconclusive(videos, FEATURE_VIDEOS))
+        return Comparison(difference, reason=inconclusive(videos, FEATURE_VIDEOS))
     std_error = _jackknife_error(first - second)
     estimate = _with_interval(difference, std_error, videos)
     if std_error == 0:
@@ -304,6 +307,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         adjusted[i] = largest
     return adjusted
+
+
+def smallest_p(videos: int) -> float:
+    """The p of `sign_flip_test` where all videos agree: 2 / 2^V, or near it where signs are drawn."""
+    return sign_flip_test(np.ones(videos))
+
+
+def inconclusive(videos: int, needed: int) -> str:
+    """Why a comparison on so few videos has no p."""
+    return f"nothing can be concluded from {videos} videos, a comparison needs {needed}"
 
 
 def _vector(values: npt.ArrayLike) -> Vector:
@@ -335,6 +348,7 @@ def _with_interval(value: float, std_error: float, videos: int, note: str | None
     return Estimate(value, std_error=std_error, interval=(value - reach, value + reach), interval_note=note)
 
 
+@lru_cache(maxsize=1)  # a comparison asks for the same ones again and again
 def _signs(videos: int, seed: int) -> Matrix:
     """Signs to try, the first video's always +1: flipping all signs at once changes neither statistic."""
     if videos == 0:
@@ -356,7 +370,3 @@ def _p_value(extreme: npt.NDArray[np.bool_], videos: int) -> float:
 
 def _too_few(videos: int, needed: int) -> str:
     return f"an interval needs {needed} videos, there are {videos}"
-
-
-def _inconclusive(videos: int, needed: int) -> str:
-    return f"nothing can be concluded from {videos} videos, a comparison needs {needed}"

@@ -6,7 +6,21 @@ import typer
 
 from mcbench import __version__
 from mcbench.allocator import keep_freed_memory
-from mcbench.cli import datasets, doctor, download, env, eval, methods, score
+from mcbench.cli import (
+    compare,
+    datasets,
+    doctor,
+    download,
+    env,
+    eval,
+    leaderboard,
+    methods,
+    report,
+    score,
+    submit,
+    table,
+    verify,
+)
 from mcbench.command_line import run_command_line
 
 __all__ = ["app", "main"]
@@ -20,7 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _verb in (eval, score, doctor, download, datasets, methods, env):
+for _verb in (
+    eval,
+    score,
+    doctor,
+    compare,
+    report,
+    download,
+    datasets,
+    table,
+    leaderboard,
+    submit,
+    verify,
+    methods,
+    env,
+):
     app.command(_verb.NAME, epilog=_verb.EXAMPLES)(_verb.run)
 
 

@@ -88,7 +88,7 @@ def _table(protocol: ProtocolResult) -> Table:
     table.add_column("split-half", justify="right", style="dim")
     table.add_column("network", style="dim")
     for name, metric in protocol.metrics.items():
-        interval = " – ".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
+        interval = "–".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
         half = format_metric(name, metric.split_half) if metric.split_half is not None else ""
         table.add_row(
             LABELS.get(name, name),

@@ -16,11 +16,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mcbench.cli import console, datasets, doctor, download, env, eval, main, methods, score
+from mcbench.cli import (
+    compare,
+    console,
+    datasets,
+    doctor,
+    download,
+    env,
+    eval,
+    leaderboard,
+    main,
+    methods,
+    report,
+    score,
+    submit,
+    table,
+    verify,
+)
 from mcbench.video import write_frames
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = (eval, score, doctor, download, datasets, methods, env)
+MEASURING = (eval, score, doctor, download, datasets, methods, env)
+"""Their examples run here, one after the other; those of the others in their own tests, on results made there."""
+VERBS = (*MEASURING, compare, report, table, leaderboard, submit, verify)
 
 
 @pytest.fixture
@@ -261,7 +279,7 @@ class TestHelp:
     def test_every_example_of_the_helps_and_the_readme_runs(self, tmp_path: Path) -> None:
         """As a new user would run them, one after the other in one folder, with the real networks."""
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        commands = [line for verb in VERBS for line in examples_of(verb.EXAMPLES)]
+        commands = [line for verb in MEASURING for line in examples_of(verb.EXAMPLES)]
         blocks = "\n".join(re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))
         commands += [line for line in blocks.splitlines() if line.startswith("mcbench ")]
         commands = list(dict.fromkeys(line.split("  #")[0].strip() for line in commands))
