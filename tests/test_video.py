@@ -64,6 +64,14 @@ class TestFrameFolder:
         assert np.array_equal(np.stack(list(source.read())), frames)
         assert (source.frames, source.size, source.fps, source.container) == (3, (48, 48), 30, "png")
 
+    def test_a_folder_of_other_things_is_not_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "letters").mkdir()
+        (tmp_path / "letters" / "dear.txt").write_text("dear")
+        with pytest.raises(VideoError, match=r"dear\.txt"):
+            write_frames(tmp_path / "letters", [picture()])
+        assert (tmp_path / "letters" / "dear.txt").read_text() == "dear"
+        assert [entry.name for entry in tmp_path.iterdir()] == ["letters"]
+
     def test_digest_follows_bytes_and_names(self, tmp_path: Path) -> None:
         write_frames(tmp_path / "one", [picture(), picture(seed=1)])
         write_frames(tmp_path / "two", [picture(), picture(seed=1)])

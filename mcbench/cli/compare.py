@@ -33,7 +33,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def run(
     results: Annotated[
-        list[Path], typer.Argument(help="Run folders or result.json files, two or more.", metavar="RESULT RESULT …")
+        list[Path], typer.Argument(help="Run folders or result.json files, two or more.", metavar="RESULT")
     ],
     json: JsonOption = False,
     debug: DebugOption = False,

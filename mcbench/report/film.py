@@ -34,6 +34,8 @@ CRF = 23
 """Of x264, its own default: differences between methods stay plain, at a tenth of the size of what is lossless."""
 COARSEST_CRF = 40
 """Beyond it faces dissolve; a clip that is still too large then stays as large as it is."""
+KEYFRAME_EVERY = 24
+"""To show a frame, a browser decodes from the last keyframe before it: a step back takes no longer than this many."""
 CRF_PER_HALF = 6.0
 """Steps of the rate factor that halve a video's size, as x264's scale is made."""
 DIFFERENCE_GAIN = 4
@@ -139,7 +141,7 @@ def make_film(
     layout = Layout.of(len(tiles))
     crf, tell = CRF, on_tiles
     while True:
-        write_video(path, _pictures(tiles, frames, layout, tell), fps, crf=crf)
+        write_video(path, _pictures(tiles, frames, layout, tell), fps, crf=crf, keyframe_every=KEYFRAME_EVERY)
         size = path.stat().st_size
         if size <= largest or crf >= COARSEST_CRF:
             rate = Fraction(fps).limit_denominator(1001)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -24,6 +25,11 @@ __all__ = ["write_frames", "write_video"]
 
 Frame = npt.NDArray[np.uint8]
 
+_WRITTEN = re.compile(r"\d{5,}\.png")
+_COLOURS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "smpte170m", "color_range": "tv"}
+"""What FFmpeg makes of RGB. Where a file does not say so, browsers take BT.709's matrix for 720 lines and more, and
+show colours up to 18 levels off; they only believe a file that names all four."""
+
 
 def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     """Write frames as `00000.png …`; the folder appears whole or not at all, and replaces one that is there.
@@ -38,7 +44,7 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
         How many were written.
 
     Raises:
-        VideoError: if the disk is full or the place cannot be written to.
+        VideoError: if the disk is full, the place cannot be written to, or the folder holds anything but such frames.
     """
     temporary: Path | None = None
     count = 0
@@ -59,7 +65,9 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
             count += 1
         try:
             open_permissions(temporary)
-            if folder.exists():
+            if folder.is_dir() and not folder.is_symlink():
+                if strange := next((entry for entry in folder.iterdir() if not _WRITTEN.fullmatch(entry.name)), None):
+                    raise VideoError(f"{folder}: holds {strange.name}, which is no frame of ours; name another folder")
                 shutil.rmtree(folder)
             temporary.rename(folder)
         except OSError as error:
@@ -70,7 +78,9 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     return count
 
 
-def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 18) -> int:
+def write_video(
+    path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 18, keyframe_every: int | None = None
+) -> int:
     """Write an H.264 video that browsers play (yuv420p, faststart); it appears whole or not at all.
 
     Args:
@@ -78,6 +88,8 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 1
         frames: (height, width, 3) uint8 RGB each, of one even size.
         fps: frames a second.
         crf: constant rate factor of x264, 0 (lossless) to 51; 18 is visually lossless.
+        keyframe_every: at most so many frames from one keyframe to the next: fewer make a larger file in which a
+            player finds any frame sooner. x264's own choice by default, up to 250.
 
     Returns:
         How many were written.
@@ -95,7 +107,9 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float, *, crf: int = 1
                     stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                     stream.height, stream.width = frame.shape[:2]
                     stream.pix_fmt = "yuv420p"
-                    stream.options = {"crf": str(crf)}
+                    stream.options = {"crf": str(crf), **_COLOURS}
+                    if keyframe_every is not None:
+                        stream.options["g"] = str(keyframe_every)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
                 count += 1
             if stream is None:

@@ -118,7 +118,7 @@ def test_hostile_names_do_not_reach_the_terminal(mcbench: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("compare", "Missing argument 'RESULT RESULT"),
+        ("compare", "Missing argument 'RESULT"),
         ("compare a", "a alone cannot be compared; give two results or more"),
         ("compare a a/result.json", "is given twice"),
         ("compare a nowhere", "nowhere: no such result"),
