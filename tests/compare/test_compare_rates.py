@@ -76,7 +76,7 @@ def test_methods_without_a_difference_are_told_apart_in_5_percent(tmp_path: Path
         assert len(found) == runs
         rate = float(np.mean(found[:, 0] <= 0.05))
         if metric in KERNEL:  # the jackknife overstates the spread of sums over pairs: fewer false claims, never more
-            assert rate <= 0.05
+            assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
         else:
             check_rate(rate, 0.05, runs)
     for protocol in ("disco-legacy@1", "mcbench@1"):
@@ -90,8 +90,7 @@ def test_intervals_cover_a_known_difference(tmp_path: Path) -> None:
         # Of distances the known one is their mean over the worlds: the difference at this number of videos.
         truth = 0.5 * KNOWN[key] if key in KNOWN else float(found[:, 1].mean())
         assert found[:, 1].mean() == pytest.approx(truth, abs=4 * found[:, 1].std() / np.sqrt(runs))
-        low, high = (0.93, 0.99) if key[1] in KERNEL else (0.93, 0.97)
-        assert low <= covered(found, truth) <= high, key
+        assert 0.93 <= covered(found, truth) <= 0.97, key
 
 
 def test_more_results_and_fewer_videos_do_not_make_more_false_claims(tmp_path: Path) -> None:
