@@ -21,7 +21,7 @@ from mcbench.errors import ResultError
 __all__ = ["open_permissions", "read_tensors", "replacing", "write_tensors", "write_text"]
 
 
-_SEAL = "sha256"
+_SEAL = "sealed"
 """Key of the digest among the metadata: safetensors itself has none, and takes changed bytes for other numbers."""
 
 
@@ -71,20 +71,21 @@ def write_tensors(arrays: Mapping[str, npt.NDArray[Any]], metadata: dict[str, st
     """
     with replacing(path) as temporary:
         contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        sealed = {**metadata, _SEAL: _digest(contiguous, metadata)}
-        safetensors.numpy.save_file(contiguous, temporary, metadata=sealed)
+        # One entry alone: safetensors writes several in another order each time.
+        sealed = json.dumps({"sha256": _digest(contiguous, metadata), "metadata": metadata}, sort_keys=True)
+        safetensors.numpy.save_file(contiguous, temporary, metadata={_SEAL: sealed})
 
 
 def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]] | None:
     """Arrays and metadata that `write_tensors` wrote; None where there are none, or they are not what was written."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
+            sealed = json.loads((file.metadata() or {})[_SEAL])
+            digest, metadata = sealed["sha256"], dict(sealed["metadata"])
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError):
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    seal = metadata.pop(_SEAL, None)
-    return (arrays, metadata) if seal == _digest(arrays, metadata) else None
+    return (arrays, metadata) if digest == _digest(arrays, metadata) else None
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:

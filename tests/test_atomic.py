@@ -63,3 +63,9 @@ def test_files_without_the_digest_are_not_taken(file: Path) -> None:
     assert read_tensors(file) is None
     assert read_tensors(file.parent) is None
     assert read_tensors(file.parent / "none") is None
+
+
+def test_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
+    for index in range(8):
+        write_tensors(ARRAYS, {"about": "a test", "more": "of it", "and": "more"}, tmp_path / f"{index}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
