@@ -70,11 +70,11 @@ def test_the_registry_is_the_protocols_table() -> None:
 
 def test_the_folder_is_the_environments_then_the_homes_then_the_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCBENCH_WEIGHTS", "/here")
-    monkeypatch.setenv("MCBENCH_HOME", "/home")
+    monkeypatch.setenv("MCBENCH_HOME", "/some/home")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert weights_folder() == Path("/here")
     monkeypatch.delenv("MCBENCH_WEIGHTS")
-    assert weights_folder() == Path("/home/weights")
+    assert weights_folder() == Path("/some/home/weights")
     monkeypatch.delenv("MCBENCH_HOME")
     assert weights_folder() == Path("/cache/mcbench/weights")
     monkeypatch.delenv("XDG_CACHE_HOME")
