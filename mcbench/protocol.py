@@ -9,14 +9,36 @@ the protocol it was measured under. Numbers of different protocols never share a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mcbench.errors import UsageError
 
-__all__ = ["DISCO_LEGACY", "MCBENCH", "PROTOCOLS", "Protocol", "get_protocol"]
+__all__ = ["DISCO_LEGACY", "HIGHER_IS_BETTER", "LABELS", "MCBENCH", "PROTOCOLS", "Protocol", "get_protocol", "heading"]
 
 MetricName = Literal["fid", "ssim", "psnr", "lpips", "l1", "fid_vid", "fvd", "kid", "kvd"]
+
+LABELS: Mapping[str, str] = {
+    "fid": "FID",
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+    "lpips": "LPIPS",
+    "l1": "L1",
+    "fid_vid": "FID-VID",
+    "fvd": "FVD",
+    "kid": "KID",
+    "kvd": "KVD",
+}
+"""The metrics as the field writes them."""
+
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
+"""The metrics of which more is better; of all others less is."""
+
+
+def heading(metric: str) -> str:
+    """A column's head: the metric and which way is better."""
+    return f"{LABELS[metric]} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
 
 @dataclass(frozen=True)

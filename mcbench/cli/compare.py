@@ -112,8 +112,8 @@ def _table(pairs: tuple[Pair, ...]) -> Table:
 
 
 def _cells(pair: Pair) -> list[str | Text]:
-    from mcbench.compare.pairs import HIGHER_IS_BETTER
     from mcbench.compare.words import METRIC_NAMES, format_p
+    from mcbench.protocol import HIGHER_IS_BETTER
 
     name = f"{METRIC_NAMES[pair.metric]} {'↑' if pair.metric in HIGHER_IS_BETTER else '↓'}"
     numbers = [number for number in (pair.difference, *(pair.interval or ())) if number is not None]

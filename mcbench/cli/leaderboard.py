@@ -107,7 +107,7 @@ def _title(board: Board) -> Text:
 def _tables(board: Board) -> Iterator[Table]:
     """The board; in a terminal that is too narrow for all metrics, its parts below each other."""
     from mcbench.leaderboard.wording import plain
-    from mcbench.site.wording import heading
+    from mcbench.protocol import heading
 
     numbers = _notes(board)
     names = [
@@ -159,7 +159,8 @@ def _notes(board: Board) -> dict[str, int]:
 
 
 def _remarks(board: Board) -> Iterable[str]:
-    from mcbench.leaderboard.wording import LABELS, plain
+    from mcbench.leaderboard.wording import plain
+    from mcbench.protocol import LABELS
 
     yield "¹ best, ² second best, by value alone" + (f"; sorted by {LABELS[board.headline]}" if board.headline else "")
     if any(row.entry.starred for row in board.rows):

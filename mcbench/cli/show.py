@@ -9,25 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mcbench.cli.console import errors, output
-from mcbench.protocol import PROTOCOLS
+from mcbench.protocol import LABELS, PROTOCOLS, heading
 from mcbench.results import MetricResult, ProtocolResult, Result
 
 __all__ = ["format_metric", "show_result"]
 
 NARROWEST_VALUE = 8
 """Columns that the longest value takes, as in `1.23E+05`."""
-
-LABELS = {
-    "fid": "FID ↓",
-    "ssim": "SSIM ↑",
-    "psnr": "PSNR ↑",
-    "lpips": "LPIPS ↓",
-    "l1": "L1 ↓",
-    "fid_vid": "FID-VID ↓",
-    "fvd": "FVD ↓",
-    "kid": "KID ↓",
-    "kvd": "KVD ↓",
-}
 
 
 def show_result(result: Result, path: Path, *, as_json: bool) -> None:
@@ -81,7 +69,7 @@ def format_metric(name: str, value: float | None) -> str:
 def _table(protocol: ProtocolResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     # In a narrow terminal the other columns make room, or rich would take away the first two.
-    table.add_column("", no_wrap=True, min_width=max(map(len, LABELS.values())))
+    table.add_column("", no_wrap=True, min_width=max(map(len, map(heading, LABELS))))
     table.add_column("value", justify="right", style="bold", no_wrap=True, min_width=NARROWEST_VALUE)
     table.add_column("95% interval", justify="center", no_wrap=True)
     table.add_column("n", justify="right", style="dim", no_wrap=True)
@@ -91,7 +79,7 @@ def _table(protocol: ProtocolResult) -> Table:
         interval = "–".join(format_metric(name, bound) for bound in metric.interval) if metric.interval else "-"
         half = format_metric(name, metric.split_half) if metric.split_half is not None else ""
         table.add_row(
-            LABELS.get(name, name),
+            heading(name),
             format_metric(name, metric.value),
             interval,
             _count(metric),
@@ -114,7 +102,7 @@ def _footnotes(result: Result) -> list[str]:
     said: dict[str, dict[str, None]] = {}
     for protocol in result.protocols.values():
         for name, metric in protocol.metrics.items():
-            label = LABELS.get(name, name).split()[0]
+            label = LABELS[name]
             if metric.reason:
                 said.setdefault(metric.reason, {})[label] = None
             if metric.interval_reason:

@@ -19,17 +19,14 @@ import numpy as np
 from mcbench.compare.scores import FeatureScores, PairwiseScores, Scores, Source, read_source, scores_of
 from mcbench.datasets.manifest import check_comparable
 from mcbench.errors import ResultError, UsageError
-from mcbench.protocol import PROTOCOLS, get_protocol
+from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS, get_protocol
 from mcbench.results import Result
 from mcbench.statistics import LEVEL, Comparison, holm, jackknife_difference, paired_difference
 
-__all__ = ["CLAIM", "HIGHER_IS_BETTER", "Comparisons", "Pair", "compare_results"]
+__all__ = ["CLAIM", "Comparisons", "Pair", "compare_results"]
 
 CLAIM = 1 - LEVEL
 """A difference is claimed where its corrected p is at most this."""
-
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
-"""Of all other metrics a lower value is better."""
 
 
 @dataclass(frozen=True)

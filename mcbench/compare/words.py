@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mcbench.compare.pairs import CLAIM, HIGHER_IS_BETTER, Comparisons, Pair
+from mcbench.compare.pairs import CLAIM, Comparisons, Pair
+from mcbench.protocol import HIGHER_IS_BETTER, LABELS
 from mcbench.statistics import smallest_p
 
 __all__ = ["METRIC_NAMES", "Standing", "conclude", "format_p", "standing"]
 
 METRIC_NAMES = {
-    "fid": "FID",
-    "ssim": "SSIM",
-    "psnr": "PSNR",
-    "lpips": "LPIPS",
-    "l1": "L1",
-    "fid_vid": "FID-VID",
-    "fvd": "FVD",
-    "kid": "KID",
-    "kvd": "KVD",
+    **LABELS,
     "l1_characters": "L1 chars",
     "lpips_characters": "LPIPS chars",
     "background_motion": "bg motion",

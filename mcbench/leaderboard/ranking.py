@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 import pandas as pd
 
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER
+from mcbench.protocol import HIGHER_IS_BETTER
 
 __all__ = ["Indistinguishable", "rank"]
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from mcbench.leaderboard.escaping import csv_text, html_text, latex_text, markdown_text
 from mcbench.leaderboard.tables import Cell, Line, Table
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER, LABELS, format_value, plain
+from mcbench.leaderboard.wording import format_value, plain
+from mcbench.protocol import HIGHER_IS_BETTER, LABELS
 
 __all__ = ["FORMATS", "to_csv", "to_html", "to_latex", "to_markdown", "to_rows"]
 

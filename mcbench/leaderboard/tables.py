@@ -11,8 +11,8 @@ from mcbench.leaderboard.frame import frame_of, paper_records, result_records
 from mcbench.leaderboard.own import OwnResult
 from mcbench.leaderboard.paper import PaperTable
 from mcbench.leaderboard.ranking import Indistinguishable, rank
-from mcbench.leaderboard.wording import LABELS, format_interval, format_value, plain
-from mcbench.protocol import get_protocol
+from mcbench.leaderboard.wording import format_interval, format_value, plain
+from mcbench.protocol import LABELS, get_protocol
 
 __all__ = ["UNVERIFIED", "Cell", "Line", "Note", "Table", "build_table"]
 

@@ -1,27 +1,10 @@
-"""How numbers and texts of a table are written: the metrics' names, the field's own formats, texts that do no harm."""
+"""How numbers and texts of a table are written: the field's own formats, texts that do no harm."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
 
-__all__ = ["HIGHER_IS_BETTER", "LABELS", "format_interval", "format_value", "plain"]
-
-LABELS: Mapping[str, str] = {
-    "fid": "FID",
-    "ssim": "SSIM",
-    "psnr": "PSNR",
-    "lpips": "LPIPS",
-    "l1": "L1",
-    "fid_vid": "FID-VID",
-    "fvd": "FVD",
-    "kid": "KID",
-    "kvd": "KVD",
-}
-"""The metrics as columns are headed."""
-
-HIGHER_IS_BETTER = frozenset({"ssim", "psnr"})
-"""The metrics of which more is better; of all others less is."""
+__all__ = ["format_interval", "format_value", "plain"]
 
 LONGEST_PLAIN = 1e6
 """From here on distances and decibels are written with an exponent, or one column would fill the page."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from mcbench import __version__
 from mcbench.errors import ResultError
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER, LABELS, format_value, plain
-from mcbench.protocol import PROTOCOLS
+from mcbench.leaderboard.wording import format_value, plain
+from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS, heading
 from mcbench.report.curves import HEIGHT, MARGIN, WIDTH, Chart, make_chart, worst_frames
 from mcbench.report.film import DIFFERENCE_GAIN, Film
 from mcbench.report.sources import PAIRWISE, Run
@@ -89,7 +89,7 @@ def write_pages(
         "dataset": runs[0].result.dataset,
         "missing": missing,
         "gain": DIFFERENCE_GAIN,
-        "labels": {name: _label(name) for name in PAIRWISE},
+        "labels": {name: heading(name) for name in PAIRWISE},
     }
     protocols = protocols_of(runs)
     try:
@@ -152,10 +152,6 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         "Libraries": ", ".join(f"{name} {version}" for name, version in origin.libraries.items()),
     }
     return [(name, value) for name, value in facts.items() if value]
-
-
-def _label(metric: str) -> str:
-    return f"{LABELS[metric]} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
 
 def _format(protocol: str, metric: str) -> dict[str, Any]:

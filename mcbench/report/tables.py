@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER, LABELS, format_interval, format_value
-from mcbench.protocol import PROTOCOLS
+from mcbench.leaderboard.wording import format_interval, format_value
+from mcbench.protocol import HIGHER_IS_BETTER, LABELS, PROTOCOLS
 from mcbench.report.sources import PAIRWISE, Run
 from mcbench.results import MetricResult
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mcbench.atomic import open_permissions
 from mcbench.datasets.base import Clip, FrameSource
 from mcbench.errors import ResultError, UsageError
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER
+from mcbench.protocol import HIGHER_IS_BETTER
 from mcbench.report.curves import worst_frames
 from mcbench.report.film import Film, Tile, difference, make_film, read_poses, write_picture
 from mcbench.report.pages import GENERATOR, ShownClip, Still, write_pages

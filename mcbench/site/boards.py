@@ -11,8 +11,7 @@ import pandas as pd
 
 from mcbench.datasets.synthetic import synthetic_names
 from mcbench.leaderboard import rank
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER
-from mcbench.protocol import PROTOCOLS
+from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS
 from mcbench.site.entries import Entry, Score
 
 __all__ = ["Board", "Row", "boards_of"]

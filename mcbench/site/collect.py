@@ -10,7 +10,8 @@ from typing import Any
 
 from mcbench.leaderboard.frame import paper_records, result_records
 from mcbench.leaderboard.paper import PaperTable, read_paper_tables
-from mcbench.leaderboard.wording import LABELS, format_value
+from mcbench.leaderboard.wording import format_value
+from mcbench.protocol import LABELS
 from mcbench.resources import data_folder
 from mcbench.results import Result
 from mcbench.site.entries import Entry, Score

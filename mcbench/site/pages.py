@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mcbench import __version__
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER, LABELS, format_interval
-from mcbench.protocol import PROTOCOLS
+from mcbench.leaderboard.wording import format_interval
+from mcbench.protocol import HIGHER_IS_BETTER, LABELS, PROTOCOLS, heading
 from mcbench.site.bars import Scale, scale_of
 from mcbench.site.boards import Board, Row, boards_of
 from mcbench.site.downloads import board_to_csv, board_to_json
@@ -18,7 +18,7 @@ from mcbench.site.entries import BADGES, Entry
 from mcbench.site.publish import site_folder
 from mcbench.site.records import lines_of, records_of
 from mcbench.site.slugs import slug_of
-from mcbench.site.wording import MEANINGS, RANDOM_WEIGHTS, cut, heading, host_of, safe_link
+from mcbench.site.wording import MEANINGS, RANDOM_WEIGHTS, cut, host_of, safe_link
 from mcbench.web import SHARED_FILES, SHARED_FOLDER, environment
 
 __all__ = ["write_site"]

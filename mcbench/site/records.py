@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcbench.leaderboard.wording import LABELS, format_interval, format_value
+from mcbench.leaderboard.wording import format_interval, format_value
+from mcbench.protocol import LABELS, heading
 from mcbench.results import MetricResult, Result
 from mcbench.site.entries import Entry, Score
-from mcbench.site.wording import as_json, cut, heading
+from mcbench.site.wording import as_json, cut
 
 __all__ = ["Line", "Records", "lines_of", "records_of"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcbench.leaderboard.wording import HIGHER_IS_BETTER, LABELS, plain
+from mcbench.leaderboard.wording import plain
 
-__all__ = ["MEANINGS", "RANDOM_WEIGHTS", "as_json", "cut", "heading", "host_of", "safe_link"]
+__all__ = ["MEANINGS", "RANDOM_WEIGHTS", "as_json", "cut", "host_of", "safe_link"]
 
 MEANINGS: Mapping[str, str] = {
     "fid": "Fréchet distance of the frames' Inception features",
@@ -28,11 +28,6 @@ RANDOM_WEIGHTS = "The networks have random@1 weights: these numbers compare amon
 _LONGEST_ADDRESS = 2000
 _HIDING = frozenset(" \\<>\"'`@")
 """Characters that no honest address needs, and that hide where one leads: `https://good@evil`."""
-
-
-def heading(metric: str) -> str:
-    """A column's head: the metric and which way is better."""
-    return f"{LABELS[metric]} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
 
 
 def cut(text: object, longest: int = 4000) -> str:
