@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import safetensors.numpy
 
 from mcbench.errors import ResultError
 
-__all__ = ["open_permissions", "read_tensors", "replacing", "write_tensors", "write_text"]
+__all__ = ["open_permissions", "read_tensors", "replacing", "replacing_folder", "write_tensors", "write_text"]
 
 
 _SEAL = "sealed"
@@ -47,6 +49,40 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, kind: str, fault: Callable[[OSError], Exception]) -> Iterator[Path]:
+    """A temporary folder beside `folder`, which takes its place when the body is done.
+
+    What a killed process left beside it is removed; only one process may write a folder at a time.
+
+    Args:
+        folder: the folder to make; one that is there is replaced.
+        kind: a word for the temporary folder's name.
+        fault: what to raise where the folder itself cannot be made or replaced. What the body raises goes to the caller
+            as it is.
+    """
+    temporary: Path | None = None
+    try:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for stale in folder.parent.glob(f".{escape(folder.name)}.{kind}-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.{kind}-", dir=folder.parent))
+        except OSError as error:
+            raise fault(error) from error
+        yield temporary
+        try:
+            open_permissions(temporary)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+        except OSError as error:
+            raise fault(error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(text: str, path: Path) -> None:

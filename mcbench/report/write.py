@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from glob import escape
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.atomic import open_permissions
+from mcbench.atomic import replacing_folder
 from mcbench.datasets.base import Clip, FrameSource
 from mcbench.errors import ResultError, UsageError
 from mcbench.protocol import HIGHER_IS_BETTER
@@ -99,7 +95,7 @@ def write_report(
         if on_frame is not None:
             on_frame(done, total)
 
-    with _whole_folder(out) as folder:
+    with replacing_folder(out, "report", partial(_unwritable, out)) as folder:
         shown = []
         for number, name in enumerate(names, 1):
             sources = {index: found[name] for index, found in enumerate(predictions) if name in found}
@@ -222,31 +218,6 @@ def _check_place(out: Path) -> None:
         text = ""
     if f'content="{GENERATOR}"' not in text:
         raise ResultError(f"{out}: is there and is no report; give another folder with --out")
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the body is done; what a killed process left is removed."""
-    temporary: Path | None = None
-    try:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            for stale in out.parent.glob(f".{escape(out.name)}.report-*"):
-                shutil.rmtree(stale, ignore_errors=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.report-", dir=out.parent))
-        except OSError as error:
-            raise _unwritable(out, error) from error
-        yield temporary
-        try:
-            open_permissions(temporary)
-            if out.exists():
-                shutil.rmtree(out)
-            temporary.rename(out)
-        except OSError as error:
-            raise _unwritable(out, error) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unwritable(out: Path, error: OSError) -> ResultError:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
-from glob import escape
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mcbench.atomic import open_permissions
+from mcbench.atomic import replacing_folder
 from mcbench.errors import VideoError
 from mcbench.video.common import one_line
 
@@ -46,16 +44,8 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
     Raises:
         VideoError: if the disk is full, the place cannot be written to, or the folder holds anything but such frames.
     """
-    temporary: Path | None = None
     count = 0
-    try:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            for stale in folder.parent.glob(f".{escape(folder.name)}.frames-*"):
-                shutil.rmtree(stale, ignore_errors=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.frames-", dir=folder.parent))
-        except OSError as error:
-            raise _unwritable(folder, error) from error
+    with replacing_folder(folder, "frames", partial(_unwritable, folder)) as temporary:
         for frame in frames:
             try:
                 # Level 1 is a third of the time of Pillow's default 6 for files 10% larger.
@@ -63,18 +53,7 @@ def write_frames(folder: Path, frames: Iterable[Frame]) -> int:
             except OSError as error:
                 raise _unwritable(folder, error) from error
             count += 1
-        try:
-            open_permissions(temporary)
-            if folder.is_dir() and not folder.is_symlink():
-                if strange := next((entry for entry in folder.iterdir() if not _WRITTEN.fullmatch(entry.name)), None):
-                    raise VideoError(f"{folder}: holds {strange.name}, which is no frame of ours; name another folder")
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        _check_replaceable(folder)
     return count
 
 
@@ -121,6 +100,18 @@ def write_video(
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but frames as they are written here."""
+    try:
+        strange = next((entry for entry in folder.iterdir() if not _WRITTEN.fullmatch(entry.name)), None)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if strange is not None:
+        raise VideoError(f"{folder}: holds {strange.name}, which is no frame of ours; name another folder")
 
 
 def _unwritable(path: Path, error: Exception) -> VideoError:
