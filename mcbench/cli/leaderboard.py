@@ -114,9 +114,11 @@ def _tables(board: Board) -> Iterator[Table]:
         plain(row.entry.name)[:_LONGEST_NAME] + (f" [{numbers[row.entry.note]}]" if row.entry.note else "")
         for row in board.rows
     ]
-    columns = {
-        metric: [Text(f"{heading(metric)} "), *(_value(row, metric) for row in board.rows)] for metric in board.metrics
-    }
+    columns = {}
+    for metric in board.metrics:
+        some_tied = any(metric in row.tied for row in board.rows)
+        head = Text(heading(metric) + " " * (1 + some_tied))
+        columns[metric] = [head, *(_value(row, metric, some_tied=some_tied) for row in board.rows)]
     room = output.width - _GAP - max(map(cell_len, names), default=0) - _GAP - _LONGEST_BADGE
     for metrics in _parts({metric: max(map(len, cells)) + _GAP for metric, cells in columns.items()}, room):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
@@ -142,14 +144,17 @@ def _parts(widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
     yield part
 
 
-def _value(row: Row, metric: str) -> Text:
+def _value(row: Row, metric: str, *, some_tied: bool) -> Text:
+    from mcbench.leaderboard.tables import TIED
+
     score = row.scores.get(metric)
     if score is None:
-        return Text("- ", style="dim")
+        return Text("- " + " " * some_tied, style="dim")
     mark = row.marks.get(metric, "")
     # Marks that are read without colours too, and a blank in their place, so that numbers stand below each other.
     sign = _SIGNS.get(mark, " ") if score.comparable else "!"
-    return Text.assemble((score.text, _STYLES.get(mark, "")), sign)
+    equal = TIED if metric in row.tied else " " * some_tied
+    return Text.assemble((score.text, _STYLES.get(mark, "")), equal, sign)
 
 
 def _notes(board: Board) -> dict[str, int]:
@@ -159,10 +164,16 @@ def _notes(board: Board) -> dict[str, int]:
 
 
 def _remarks(board: Board) -> Iterable[str]:
+    from mcbench.leaderboard.tables import TIED
     from mcbench.leaderboard.wording import plain
     from mcbench.protocol import LABELS
 
     yield "¹ best, ² second best, by value alone" + (f"; sorted by {LABELS[board.headline]}" if board.headline else "")
+    if any(row.tied for row in board.rows):
+        yield (
+            f"{TIED} cannot be told from the best: by paired tests over the videos (5%, Holm-corrected over the board),"
+            " or for want of videos"
+        )
     if any(row.entry.starred for row in board.rows):
         yield "* was shown the truth: listed, without a place"
     if any(not score.comparable for row in board.rows for score in row.scores.values()):

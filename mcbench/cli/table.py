@@ -86,9 +86,12 @@ def _told_apart(paths: Sequence[Path], results: Sequence[OwnResult], protocol: s
         return None
     labels = dict(zip((sha256 for _, sha256 in ranked), compared.results, strict=True))
 
-    def indistinguishable(best: Hashable, other: Hashable, protocol: str, metric: str) -> bool:
-        if best not in labels or other not in labels:
-            return False
-        return compared.indistinguishable(labels[str(best)], labels[str(other)], protocol, metric)
+    def indistinguishable(protocol: str, claims: Sequence[tuple[Hashable, Hashable, str]]) -> list[bool]:
+        return [
+            best in labels
+            and other in labels
+            and compared.indistinguishable(labels[str(best)], labels[str(other)], protocol, metric)
+            for best, other, metric in claims
+        ]
 
     return indistinguishable

@@ -23,7 +23,7 @@ from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS, get_protocol
 from mcbench.results import Result
 from mcbench.statistics import LEVEL, Comparison, holm, jackknife_difference, paired_difference
 
-__all__ = ["CLAIM", "Comparisons", "Pair", "compare_results"]
+__all__ = ["CLAIM", "Comparisons", "Pair", "compare_results", "compare_scores"]
 
 CLAIM = 1 - LEVEL
 """A difference is claimed where its corrected p is at most this."""
@@ -160,7 +160,7 @@ def compare_results(
     pairs: list[Pair] = []
     for id in compared:
         family = [
-            _compare(labels[i], labels[j], id, metric, scores[i][id], scores[j][id])
+            compare_scores(labels[i], labels[j], id, metric, scores[i][id], scores[j][id])
             for i, j in itertools.combinations(range(len(sources)), 2)
             for metric in dict.fromkeys((*scores[i][id], *scores[j][id]))
         ]
@@ -171,7 +171,18 @@ def compare_results(
     return Comparisons(dict(zip(labels, (source.result for source in sources), strict=True)), tuple(pairs))
 
 
-def _compare(a: str, b: str, protocol: str, metric: str, of_a: Scores, of_b: Scores) -> Pair:
+def compare_scores(a: str, b: str, protocol: str, metric: str, of_a: Scores, of_b: Scores) -> Pair:
+    """One metric of two results, uncorrected.
+
+    Args:
+        a, b: their labels.
+        protocol: id.
+        metric: name; one of them must have it.
+        of_a, of_b: their scores under this protocol, of `scores_of`.
+
+    Raises:
+        ResultError: if the two are of different clips.
+    """
     first, second = of_a.get(metric), of_b.get(metric)
     if isinstance(first, PairwiseScores) and isinstance(second, PairwiseScores):
         if first.videos != second.videos or not np.array_equal(first.frames, second.frames):

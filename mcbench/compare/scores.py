@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,14 @@ class Source:
         result: the result.
         place: the path as it was given; None for a `Result` without a file.
         folder: its run folder; None where it has none.
+        features: feature metrics by protocol id and name, where they are known without measurements, as a submission
+            knows them.
     """
 
     result: Result
     place: str | None = None
     folder: Path | None = None
+    features: Mapping[str, Mapping[str, FeatureScores]] = field(default_factory=dict)
 
 
 def read_source(given: Path | str | Result) -> Source:
@@ -150,6 +153,8 @@ def scores_of(source: Source, protocols: Iterable[str]) -> dict[str, Scores]:
                 scores[name] = FeatureScores(None, reason=f"{source.result.method.name} has no {name}")
             elif name in PAIRWISE:
                 scores[name] = _pairwise(name, protocol, stated, metric, where)
+            elif name in source.features.get(id, ()):
+                scores[name] = source.features[id][name]
             else:
                 key = name, protocol.window_stride if metric.frames is None else 0
                 if key not in shared:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from mcbench.leaderboard.frame import COLUMNS, load, wide
+from mcbench.leaderboard.paired import paired_tests, source_of, tests_between
 from mcbench.leaderboard.paper import TABLES, read_paper_table, read_paper_tables
 from mcbench.leaderboard.ranking import rank
 
-__all__ = ["COLUMNS", "TABLES", "load", "rank", "read_paper_table", "read_paper_tables", "wide"]
+__all__ = [
+    "COLUMNS",
+    "TABLES",
+    "load",
+    "paired_tests",
+    "rank",
+    "read_paper_table",
+    "read_paper_tables",
+    "source_of",
+    "tests_between",
+    "wide",
+]

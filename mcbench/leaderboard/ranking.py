@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import pandas as pd
 
@@ -10,9 +10,9 @@ from mcbench.protocol import HIGHER_IS_BETTER
 
 __all__ = ["Indistinguishable", "rank"]
 
-Indistinguishable = Callable[[Hashable, Hashable, str, str], bool]
-"""Whether a row cannot be told from the best one: (SHA-256 of the best's file, SHA-256 of the other's, protocol id,
-metric) -> bool."""
+Indistinguishable = Callable[[str, Sequence[tuple[Hashable, Hashable, str]]], Sequence[bool]]
+"""Asked once a board with its protocol's id and every claim that its marks make: SHA-256 of the best's file, SHA-256 of
+the other's, metric. Answers for each whether the two cannot be told apart; so many claims need one correction."""
 
 
 def rank(frame: pd.DataFrame, indistinguishable: Indistinguishable | None = None) -> pd.DataFrame:
@@ -37,15 +37,18 @@ def rank(frame: pd.DataFrame, indistinguishable: Indistinguishable | None = None
     )
     ranked["rank"] = pd.Series(pd.NA, index=frame.index, dtype="Int64")
     ranked["tied"] = False
-    keys = ["board", "protocol", "metric", "weights"]
-    for (_, protocol, metric, _), group in frame[competes].groupby(keys, dropna=False, sort=False):
-        places = group["value"].rank(method="min", ascending=metric not in HIGHER_IS_BETTER)
-        ranked.loc[group.index, "rank"] = places.astype("Int64")
-        if indistinguishable is not None:
+    for (_, protocol), board in frame[competes].groupby(["board", "protocol"], dropna=False, sort=False):
+        claims: list[tuple[Hashable, Hashable, str]] = []
+        rows: list[Hashable] = []
+        for (metric, _), group in board.groupby(["metric", "weights"], dropna=False, sort=False):
+            places = group["value"].rank(method="min", ascending=metric not in HIGHER_IS_BETTER)
+            ranked.loc[group.index, "rank"] = places.astype("Int64")
             best = group.loc[places == 1, "sha256"].dropna()
-            others = group.loc[places > 1, "sha256"].dropna()
-            ranked.loc[others.index, "tied"] = [
-                any(indistinguishable(one, other, protocol, metric) for one in best) for other in others
-            ]
+            for row, other in group.loc[places > 1, "sha256"].dropna().items():
+                claims += [(one, other, metric) for one in best]
+                rows += [row] * len(best)
+        if indistinguishable is not None and claims:
+            untold = indistinguishable(protocol, claims)
+            ranked.loc[[row for row, tied in zip(rows, untold, strict=True) if tied], "tied"] = True
     ranked["mark"] = ranked["rank"].map({1: "best", 2: "second"}).fillna("").astype("string")
     return ranked

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mcbench.datasets.synthetic import synthetic_names
-from mcbench.leaderboard import rank
+from mcbench.leaderboard import rank, tests_between
 from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS
 from mcbench.site.entries import Entry, Score
 
@@ -28,12 +28,14 @@ class Row:
         entry: whose numbers they are.
         scores: by metric; a metric that it lacks is not there.
         marks: `best` or `second` by metric, where it is that.
+        tied: metrics in which it is not the best and a paired test over the videos cannot tell it from the best.
         other_copy: whether it was measured on other frames than most of the board: another copy of the data set.
     """
 
     entry: Entry
     scores: Mapping[str, Score]
     marks: Mapping[str, str]
+    tied: frozenset[str]
     other_copy: bool
 
     @property
@@ -92,12 +94,13 @@ def _board(name: str, protocol: str, weights: str, entries: Sequence[Entry]) -> 
     counts = Counter(entry.result.dataset.fingerprint for entry in entries if entry.result is not None)
     fingerprint = min(counts, key=lambda one: (-counts[one], one)) if counts else None
     others = [entry.result is not None and entry.result.dataset.fingerprint != fingerprint for entry in entries]
-    marks = _marks(protocol, entries, others)
+    marks, tied = _marks(protocol, entries, others)
     present = {metric for entry in entries for metric in entry.scores.get(protocol, {})}
     metrics = tuple(metric for metric in PROTOCOLS[protocol].metrics if metric in present)
     headline = next((metric for metric in _HEADLINES if metric in metrics), None)
     rows = [
-        Row(entry, entry.scores.get(protocol, {}), marks[index], others[index]) for index, entry in enumerate(entries)
+        Row(entry, entry.scores.get(protocol, {}), marks[index], frozenset(tied[index]), others[index])
+        for index, entry in enumerate(entries)
     ]
     return Board(
         name=name,
@@ -112,7 +115,10 @@ def _board(name: str, protocol: str, weights: str, entries: Sequence[Entry]) -> 
     )
 
 
-def _marks(protocol: str, entries: Sequence[Entry], others: Sequence[bool]) -> list[dict[str, str]]:
+def _marks(
+    protocol: str, entries: Sequence[Entry], others: Sequence[bool]
+) -> tuple[list[dict[str, str]], list[set[str]]]:
+    """For each entry its marks by metric, and the metrics in which it cannot be told from the best."""
     records: list[dict[str, Any]] = [
         {
             "row": index,
@@ -129,13 +135,18 @@ def _marks(protocol: str, entries: Sequence[Entry], others: Sequence[bool]) -> l
         for metric, score in entry.scores.get(protocol, {}).items()
     ]
     marks: list[dict[str, str]] = [{} for _ in entries]
+    tied: list[set[str]] = [set() for _ in entries]
     if records:
         kinds = {"value": "float64", "starred": "bool", "comparable": "bool", "weights": "string"}
-        ranked = rank(pd.DataFrame.from_records(records).astype(kinds))
+        sources = {entry.sha256: entry.tested for entry in entries if entry.sha256 and entry.tested}
+        ranked = rank(pd.DataFrame.from_records(records).astype(kinds), tests_between(sources))
         marked = ranked[ranked["mark"] != ""]
         for index, metric, mark in zip(marked["row"], marked["metric"], marked["mark"], strict=True):
             marks[int(index)][str(metric)] = str(mark)
-    return marks
+        equal = ranked[ranked["tied"]]
+        for index, metric in zip(equal["row"], equal["metric"], strict=True):
+            tied[int(index)].add(str(metric))
+    return marks, tied
 
 
 def _order(row: Row, metric: str | None) -> tuple[bool, float, str]:

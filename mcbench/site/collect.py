@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mcbench.leaderboard import source_of
 from mcbench.leaderboard.frame import paper_records, result_records
 from mcbench.leaderboard.paper import PaperTable, read_paper_tables
 from mcbench.leaderboard.wording import format_value
@@ -103,6 +104,7 @@ def entry_of_submission(submission: Submission, document: str) -> Entry:
         facts=tuple(_facts(submission)),
         result=result,
         document=document,
+        tested=source_of(submission),
     )
 
 

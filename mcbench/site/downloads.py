@@ -23,7 +23,8 @@ def board_document(board: Board) -> dict[str, Any]:
     `notes`, `metrics`, `rows`.
 
     A row has `method`, `name`, `badge`, `starred`, `competes`, `note`, `source`, `sha256`, `authors`, `links` and
-    `metrics`: by name `value`, `text`, `interval` (95%, or null), `mark` (`best`, `second` or null) and `remark`.
+    `metrics`: by name `value`, `text`, `interval` (95%, or null), `mark` (`best`, `second` or null), `tied` (whether a
+    paired test cannot tell it from the best) and `remark`.
     """
     return {
         "schema": BOARD_SCHEMA,
@@ -57,6 +58,7 @@ def _row_document(row: Row, board: Board) -> dict[str, Any]:
                 "text": score.text,
                 "interval": list(score.interval) if score.interval else None,
                 "mark": row.marks.get(name),
+                "tied": name in row.tied,
                 "remark": score.remark,
             }
             for name, score in row.scores.items()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mcbench.compare import Source
 from mcbench.results import MetricResult, Result
 
 __all__ = ["BADGES", "Badge", "Entry", "Score"]
@@ -63,6 +64,7 @@ class Entry:
         facts: further facts by label, such as the licence.
         result: the measurement, where there is one.
         document: the submitted file as it is, to be handed on.
+        tested: its scores video by video, by which paired tests tell it from others; None where they are not known.
     """
 
     method: str
@@ -82,3 +84,4 @@ class Entry:
     facts: tuple[tuple[str, str], ...] = ()
     result: Result | None = None
     document: str | None = None
+    tested: Source | None = None

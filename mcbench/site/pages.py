@@ -132,6 +132,7 @@ class _Pages:
             "kinds": [kind for kind in BADGES if any(row.entry.badge == kind for row in board.rows)],
             "columns": [_column(metric, board, scales[metric]) for metric in board.metrics],
             "rows": [self._row(row, board, scales) for row in board.rows],
+            "tied": any(row.tied for row in board.rows),
             "notes": [cut(note) for note in board.notes],
             "fingerprint": board.fingerprint or "",
         }
@@ -217,6 +218,7 @@ class _Cell:
     value: str
     text: str
     mark: str = ""
+    tied: bool = False
     interval: str = ""
     path: str = ""
     odd: str = ""
@@ -232,6 +234,7 @@ def _cell(row: Row, protocol: str, metric: str, scale: Scale) -> _Cell:
         value=f"{score.value:.9g}" if score.value is not None and score.comparable else "",
         text=score.text,
         mark=row.marks.get(metric, ""),
+        tied=metric in row.tied,
         interval=format_interval(protocol, metric, score.interval) if score.interval else "",
         path=scale.path(score) if score.comparable else "",
         odd=odd,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -160,9 +161,9 @@ class TestRanks:
     def test_what_cannot_be_told_from_the_best(self, paper: pd.DataFrame) -> None:
         asked: list[tuple[str, str, str, str]] = []
 
-        def alike(best: object, other: object, protocol: str, metric: str) -> bool:
-            asked.append((str(best), str(other), protocol, metric))
-            return other == sha("b")
+        def alike(protocol: str, claims: Sequence[tuple[Hashable, Hashable, str]]) -> list[bool]:
+            asked.extend((str(best), str(other), protocol, metric) for best, other, metric in claims)
+            return [other == sha("b") for _, other, _ in claims]
 
         good = {"fid": 10.0, "psnr": 20.0}
         frame = pd.concat(

@@ -111,6 +111,7 @@ def test_json_is_one_document(mcbench: Run) -> None:
         "text": "117.81",
         "interval": None,
         "mark": "best",
+        "tied": False,
         "remark": None,
     }
 

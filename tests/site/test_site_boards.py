@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from site_entries import made_entry, made_result
 
@@ -11,6 +12,7 @@ from mcbench.leaderboard.paper import read_paper_table, read_paper_tables
 from mcbench.protocol import PROTOCOLS
 from mcbench.site import Entry, Score, boards_of
 from mcbench.site.collect import entries_of_paper
+from mcbench.site.downloads import board_document
 
 
 def entry_with(name: str, value: float | None, *, metric: str = "fvd", **changes: object) -> Entry:
@@ -69,6 +71,35 @@ def test_other_frames_are_other_data() -> None:
         assert rows["c"].marks == {}
         assert board.fingerprint == "ab" * 32
         assert set(rows["a"].marks) | set(rows["b"].marks) == set(board.metrics)
+
+
+def test_what_cannot_be_told_from_the_best_is_marked() -> None:
+    """Scores by clip from a generator: one method a little behind the best, one far."""
+    noise = np.random.default_rng(0).normal(size=(3, 20))
+    entries = []
+    for name, mean, own in zip(("best", "near", "far"), (20.0, 19.95, 15.0), noise, strict=True):
+        result = made_result(name)
+        protocol = result.protocols["mcbench@1"]
+        values = mean + 0.3 * (own - own.mean())
+        clips = {
+            clip: scores.model_copy(update={"psnr": float(value)})
+            for (clip, scores), value in zip(protocol.clips.items(), values, strict=True)
+        }
+        others = {
+            name: metric.model_copy(update={"value": {"ssim": 0.75, "lpips": 0.28, "l1": 0.09}[name]})
+            for name, metric in protocol.metrics.items()
+            if name in ("ssim", "lpips", "l1")
+        }
+        psnr = protocol.metrics["psnr"].model_copy(update={"value": float(values.mean())})
+        changed = protocol.model_copy(update={"metrics": {**protocol.metrics, **others, "psnr": psnr}, "clips": clips})
+        entries.append(made_entry(result.model_copy(update={"protocols": {"mcbench@1": changed}})))
+    [board] = boards_of(entries)
+    tied = {row.entry.name: "psnr" in row.tied for row in board.rows}
+    marks = {row.entry.name: row.marks.get("psnr", "") for row in board.rows}
+    assert marks == {"best": "best", "near": "second", "far": ""}
+    assert tied == {"best": False, "near": True, "far": False}
+    document = {row["name"]: row["metrics"]["psnr"]["tied"] for row in board_document(board)["rows"]}
+    assert document == tied
 
 
 def test_rows_are_sorted_by_fvd_and_those_without_come_last() -> None:
