@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from mcbench.cli.console import errors, output, print_json
 from mcbench.cli.options import DebugOption, JsonOption
-from mcbench.cli.show import format_metric
 from mcbench.errors import UsageError
 from mcbench.protocol import PROTOCOLS
 
 if TYPE_CHECKING:
     from mcbench.compare import Comparisons, Pair
+    from mcbench.compare.words import Standing
 
 NAME = "compare"
 EXAMPLES = """Examples:
@@ -29,6 +31,17 @@ $ mcbench compare runs/copy-reference-synthetic-mini runs/truth-synthetic-mini""
 
 STYLES = {"a": "bold cyan", "b": "bold magenta"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+UNLIMITED = 1000
+"""Columns of a terminal in which every table fits."""
+HEADINGS: dict[str, Any] = {
+    "a - b": {"justify": "right", "style": "bold"},
+    "95% interval": {"justify": "center"},
+    "p": {"justify": "right", "style": "dim"},
+    "p, Holm": {"justify": "right"},
+    "a:b:ties": {"justify": "center", "style": "dim"},
+    "better": {"justify": "center"},
+}
+"""Columns behind a metric's name, and their looks."""
 
 
 def run(
@@ -42,10 +55,11 @@ def run(
     if len(results) < 2:
         raise UsageError(f"{results[0]} alone cannot be compared; give two results or more")
     from mcbench.compare import compare_results
+    from mcbench.leaderboard.wording import plain
 
     with errors.status("reading") if errors.is_terminal else nullcontext() as status:
         comparisons = compare_results(
-            results, on_result=lambda label: status.update(f"comparing {_plain(label)}") if status else None
+            results, on_result=lambda label: status.update(f"comparing {escape(plain(label))}") if status else None
         )
     if json:
         print_json(comparisons.document())
@@ -54,27 +68,29 @@ def run(
 
 
 def _show(comparisons: Comparisons) -> None:
-    from mcbench.compare import conclude
+    from mcbench.compare import conclude, standing
+    from mcbench.leaderboard.wording import plain
 
     first = next(iter(comparisons.results.values()))
     data = f"{_number(first.dataset.clips, 'video')}, {_number(first.dataset.frames, 'frame')}"
     output.print()
-    output.print(Text.assemble((_plain(first.dataset.name), "bold"), f": {data}"))
+    output.print(Text.assemble((plain(first.dataset.name), "bold"), f": {data}"))
     for label, result in comparisons.results.items():
         if result.method.note:
-            output.print(Text(f"{_plain(label)}: {_plain(result.method.note)}", style="bold yellow"))
+            output.print(Text(f"{plain(label)}: {plain(result.method.note)}", style="bold yellow"))
     for id in comparisons.protocols:
         output.print()
         output.print(Text.assemble((id, "bold cyan"), f"  {PROTOCOLS[id].summary}"))
         for a, b in combinations(comparisons.results, 2):
             output.print()
             output.print(_heading(comparisons, a, b))
-            output.print(_table(comparisons.select(id, a, b)))
+            for table in _tables(comparisons.select(id, a, b)):
+                output.print(table)
             for sentence in conclude(comparisons, a, b, id):
-                output.print(_item("•", _plain(sentence)))
-        if len(comparisons.results) > 2:
+                output.print(_item("•", plain(sentence)))
+        if len(comparisons.results) > 2 and (best := standing(comparisons, id)):
             output.print()
-            output.print(_standing(comparisons, id))
+            output.print(_standing(comparisons, id, best))
     output.print()
     for line in _footnotes(comparisons):
         output.print(_item("", line, "dim"))
@@ -91,27 +107,38 @@ def _item(mark: str, text: str, style: str = "") -> Table:
 
 
 def _heading(comparisons: Comparisons, a: str, b: str) -> Text:
-    parts: list[str | tuple[str, str]] = []
-    for side, label in (("a", a), ("b", b)):
-        parts += [(side, STYLES[side]), f" {_name(comparisons, label)}", "    "]
-    return Text.assemble(*parts[:-1])
+    first, second = (
+        Text.assemble((side, STYLES[side]), f" {_name(comparisons, label)}") for side, label in (("a", a), ("b", b))
+    )
+    gap = "    " if first.cell_len + 4 + second.cell_len <= output.width else "\n"
+    return Text.assemble(first, gap, second)
 
 
-def _table(pairs: tuple[Pair, ...]) -> Table:
+def _tables(pairs: Sequence[Pair]) -> Iterator[Table]:
+    """The tests of two results; where it is too narrow for all columns, parts of them below each other."""
+    rows = [_cells(pair) for pair in pairs]
+    unlimited = output.options.update(max_width=UNLIMITED)
+    part: list[str] = []
+    for heading in HEADINGS:
+        if part and output.measure(_table(rows, [*part, heading]), options=unlimited).maximum > output.width:
+            yield _table(rows, part)
+            part = []
+        part.append(heading)
+    yield _table(rows, part)
+
+
+def _table(rows: Sequence[dict[str, str | Text]], headings: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    table.add_column("a - b", justify="right", style="bold", no_wrap=True)
-    table.add_column("95% interval", justify="center", no_wrap=True)
-    table.add_column("p", justify="right", style="dim", no_wrap=True)
-    table.add_column("p, Holm", justify="right", no_wrap=True)
-    table.add_column(Text("a:b:ties"), justify="center", style="dim", no_wrap=True)
-    table.add_column("better", justify="center", no_wrap=True)
-    for pair in pairs:
-        table.add_row(*_cells(pair))
+    for heading in headings:
+        table.add_column(Text(heading), no_wrap=True, **HEADINGS[heading])
+    for row in rows:
+        table.add_row(row[""], *(row[heading] for heading in headings))
     return table
 
 
-def _cells(pair: Pair) -> list[str | Text]:
+def _cells(pair: Pair) -> dict[str, str | Text]:
+    """A metric's row by heading; its name has none."""
     from mcbench.compare.words import METRIC_NAMES, format_p
     from mcbench.protocol import HIGHER_IS_BETTER
 
@@ -125,15 +152,16 @@ def _cells(pair: Pair) -> list[str | Text]:
     if pair.better is not None:
         side = "a" if pair.better == pair.a else "b"
         verdict = Text(side, STYLES[side])
-    return [
-        Text(name),
-        shown[0] if shown else "-",
-        f"{shown[1]} … {shown[2]}" if pair.interval else "-",
-        "-" if pair.p_value is None else format_p(pair.p_value),
-        "-" if pair.p_holm is None else format_p(pair.p_holm),
-        ":".join(map(str, pair.wins)) if pair.wins else "-",
-        verdict,
-    ]
+    return {
+        "": Text(name),
+        "a - b": shown[0] if shown else "-",
+        "95% interval": f"{shown[1]} … {shown[2]}" if pair.interval else "-",
+        "p": "-" if pair.p_value is None else format_p(pair.p_value),
+        "p, Holm": "-" if pair.p_holm is None else format_p(pair.p_holm),
+        # As text, or rich takes `:1:` for the name of a picture.
+        "a:b:ties": Text(":".join(map(str, pair.wins)) if pair.wins else "-"),
+        "better": verdict,
+    }
 
 
 def _scale(numbers: list[float]) -> tuple[int, int]:
@@ -146,21 +174,21 @@ def _scale(numbers: list[float]) -> tuple[int, int]:
     return exponent, min(4, max(0, 2 - math.floor(math.log10(reach / 10.0**exponent))))
 
 
-def _standing(comparisons: Comparisons, id: str) -> Table:
-    from mcbench.compare import standing
+def _standing(comparisons: Comparisons, id: str, best: Sequence[Standing]) -> Table:
     from mcbench.compare.words import METRIC_NAMES
+    from mcbench.leaderboard.wording import format_value
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("best", overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("cannot be told from it", overflow="fold")
-    for item in standing(comparisons, id):
+    for item in best:
         rest = ", ".join(_name(comparisons, label) for label in item.level_with)
         table.add_row(
             METRIC_NAMES[item.metric],
             Text(_name(comparisons, item.best), "bold"),
-            format_metric(item.metric, item.value),
+            format_value(id, item.metric, item.value),
             Text(rest) if rest else Text("none of the others", "dim"),
         )
     return table
@@ -183,7 +211,8 @@ def _footnotes(comparisons: Comparisons) -> list[str]:
     if "disco-legacy@1" in comparisons.protocols:
         lines.append("disco-legacy@1 has the field's faults: for which frames are better, go by mcbench@1.")
     if any(result.method.needs_truth for result in comparisons.results.values()):
-        lines.append("* was shown the truth")
+        placeless = ", and has no place among the best" if len(comparisons.results) > 2 else ""
+        lines.append(f"* was shown the truth{placeless}")
     unverified = {
         name: kind for result in comparisons.results.values() for name, kind in result.unverified_weights.items()
     }
@@ -197,12 +226,9 @@ def _footnotes(comparisons: Comparisons) -> list[str]:
 
 
 def _name(comparisons: Comparisons, label: str) -> str:
-    return _plain(label) + ("*" if comparisons.results[label].method.needs_truth else "")
+    from mcbench.leaderboard.wording import plain
 
-
-def _plain(text: str) -> str:
-    """Text of a file, without what would move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return plain(label) + ("*" if comparisons.results[label].method.needs_truth else "")
 
 
 def _number(count: int, what: str) -> str:

@@ -69,7 +69,7 @@ def run(
     )
     path = write_submission(submission, out, overwrite=replace)
     if json:
-        output.file.write(submission.to_json())
+        output.file.write(path.read_text(encoding="utf-8"))
         return
     stated = submission.result
     star = "*" if stated.method.needs_truth else ""

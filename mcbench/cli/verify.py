@@ -77,6 +77,7 @@ def run(
         from mcbench.submissions.reproducing import record as write_record
 
         write_record(submission, done, record)
+        errors.print(f"{submission}: recorded as reproduced by {record}", soft_wrap=True, markup=False)
     if json:
         print_json(verdict.document())
     else:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.aggregate import pairwise_frames
+from mcbench.compare.evidence import PAIRWISE, is_behind
 from mcbench.datasets.manifest import fingerprint
 from mcbench.errors import ResultError
-from mcbench.measurement import Measurement, Plan, read_measurement
+from mcbench.measurement import Measurement, read_measurement
 from mcbench.metrics.frechet import frechet_distance, frechet_leave_one_out
 from mcbench.metrics.kernel_distance import kernel_distance, pair_matrix
 from mcbench.protocol import PROTOCOLS, Protocol
@@ -29,7 +29,6 @@ from mcbench.statistics import FEATURE_VIDEOS, inconclusive, kernel_leave_one_ou
 
 __all__ = [
     "MASKED",
-    "PAIRWISE",
     "FeatureScores",
     "PairwiseScores",
     "Source",
@@ -41,7 +40,6 @@ __all__ = [
 Vector = npt.NDArray[np.float64]
 Features = npt.NDArray[Any]
 
-PAIRWISE = ("ssim", "psnr", "lpips", "l1")
 MASKED = ("l1_characters", "lpips_characters", "background_motion")
 """Metrics on a part of the frame, of clips with instance masks (`mcbench.metrics.masked`)."""
 KERNEL = ("kid", "kvd")
@@ -281,7 +279,9 @@ def _measurements_of(source: Source) -> tuple[list[Measurement] | None, str | No
         # A clip of which another case was measured first has the beginning of its digest behind its name.
         names = sorted(file for file in files if re.fullmatch(re.escape(clip) + r"(\.[0-9a-f]{8})?\.safetensors", file))
         candidates = (read_measurement(source.folder / "measurements" / name) for name in names)
-        known = next((item for item in candidates if item is not None and _made(result, clip, item)), None)
+        known = next(
+            (item for item in candidates if item is not None and item.clip == clip and is_behind(item, result)), None
+        )
         if known is None:
             what = "is damaged or is not the one that its result was made from" if names else "is missing"
             return None, f"{result.method.name}: the measurement of clip '{clip}' {what}; run its command again"
@@ -293,26 +293,3 @@ def _measurements_of(source: Source) -> tuple[list[Measurement] | None, str | No
             f"{result.method.name}: its measurements are of other truths than its result; run its command again",
         )
     return found, None
-
-
-def _made(result: Result, clip: str, item: Measurement) -> bool:
-    """Whether a result was made from this measurement: its clip, its weights, and all of its scores."""
-    if item.clip != clip:
-        return False
-    for id, stated in result.protocols.items():
-        if (protocol := PROTOCOLS.get(id)) is None:
-            continue
-        if clip not in stated.clips or not item.plan.covers(Plan.of([protocol])):
-            return False
-        for metric in stated.metrics.values():
-            record = item.weights.get(metric.backbone) if metric.backbone else None
-            if metric.backbone and (record is None or record.sha256 != metric.weights_sha256):
-                return False
-        scores = stated.clips[clip]
-        for name in PAIRWISE:
-            values, mean = pairwise_frames(name, protocol, item), getattr(scores, name)
-            if len(values) != scores.frames:
-                return False
-            if mean is not None and not math.isclose(mean, values.mean(), rel_tol=1e-9, abs_tol=1e-12):
-                return False
-    return True

@@ -81,17 +81,21 @@ def conclude(comparisons: Comparisons, a: str, b: str, protocol: str) -> list[st
 def standing(comparisons: Comparisons, protocol: str) -> list[Standing]:
     """The best result in every metric of a protocol, and which cannot be told from it.
 
-    A difference that could not be tested cannot be claimed either. Metrics that not all results have are left out, as
+    Methods that were shown the truth have no place, as on every board; empty where fewer than two others are left. A
+    difference that could not be tested cannot be claimed either. Metrics that not all results have are left out, as
     are the variants on masks, of which a result holds no value.
     """
-    found = []
+    found: list[Standing] = []
+    ranked = {label: result for label, result in comparisons.results.items() if not result.method.needs_truth}
+    if len(ranked) < 2:
+        return found
     for metric in dict.fromkeys(pair.metric for pair in comparisons.select(protocol)):
         values = {}
-        for label, result in comparisons.results.items():
+        for label, result in ranked.items():
             stated = result.protocols[protocol].metrics.get(metric)
             if stated is not None and stated.value is not None:
                 values[label] = stated.value
-        if len(values) < len(comparisons.results):
+        if len(values) < len(ranked):
             continue
         best = (max if metric in HIGHER_IS_BETTER else min)(values, key=lambda label: values[label])
         level = [

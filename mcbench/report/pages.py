@@ -10,20 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from mcbench import __version__
+from mcbench.compare.evidence import PAIRWISE
 from mcbench.errors import ResultError
 from mcbench.leaderboard.wording import format_value, plain
-from mcbench.protocol import HIGHER_IS_BETTER, PROTOCOLS, heading
+from mcbench.protocol import HIGHER_IS_BETTER, LABELS, PROTOCOLS, heading
 from mcbench.report.curves import HEIGHT, MARGIN, WIDTH, Chart, make_chart, worst_frames
 from mcbench.report.film import DIFFERENCE_GAIN, Film
-from mcbench.report.sources import PAIRWISE, Run
+from mcbench.report.sources import Run
 from mcbench.report.tables import clip_table, protocols_of, rank_metric, remarks, summary_table
 from mcbench.web import SHARED_FILES, SHARED_FOLDER, environment
 
-__all__ = ["GENERATOR", "ShownClip", "Still", "write_pages"]
+__all__ = ["GENERATOR", "PARTS", "ShownClip", "Still", "write_pages"]
 
 GENERATOR = "mcbench report"
 FOLDER = Path(__file__).resolve().parent
 OWN_FILES = ("report.css", "viewer.js", "keys.js")
+PARTS = (
+    *("index.html", *SHARED_FILES, *OWN_FILES),
+    *("clips/[0-9]*.html", "pictures/[0-9]*.jpg", "results/[0-9]*.json", "videos/[0-9]*.mp4"),
+)
+"""Patterns of all files of a report, by their paths."""
 WORST_LISTED = 5
 """Frames listed as each method's worst on a clip's page."""
 
@@ -90,6 +96,7 @@ def write_pages(
         "missing": missing,
         "gain": DIFFERENCE_GAIN,
         "labels": {name: heading(name) for name in PAIRWISE},
+        "names": LABELS,
     }
     protocols = protocols_of(runs)
     try:

@@ -7,7 +7,6 @@ frames are only shown where they are, byte for byte or pixel for pixel, the ones
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,22 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from mcbench.aggregate import pairwise_frames
+from mcbench.compare.evidence import PAIRWISE, is_behind
 from mcbench.datasets import load_dataset, open_truth
 from mcbench.datasets.base import Clip, Dataset, FrameSource
 from mcbench.datasets.found import clip_name
 from mcbench.datasets.manifest import check_comparable, frames_digest
-from mcbench.errors import UsageError, UserError
+from mcbench.errors import ResultError, UsageError, UserError
 from mcbench.measurement import Measurement, read_measurement
 from mcbench.protocol import PROTOCOLS
 from mcbench.results import Result, read_result
 from mcbench.video import find_clips, open_frames
 
-__all__ = ["MOST_RUNS", "PAIRWISE", "ClipTrace", "Run", "find_predictions", "find_truth", "open_runs"]
+__all__ = ["MOST_RUNS", "ClipTrace", "Run", "find_predictions", "find_truth", "open_runs"]
 
 MOST_RUNS = 8
 """Methods side by side: more have no colours that can be told apart, and no room."""
-
-PAIRWISE = ("psnr", "ssim", "lpips", "l1")
 
 Values = list[float | None]
 
@@ -94,8 +92,11 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
     if not 1 <= len(paths) <= MOST_RUNS:
         raise UsageError(f"{len(paths)} results; a report holds 1 to {MOST_RUNS}, choose among them")
     results = [read_result(path) for path in paths]
-    for result in results[1:]:
-        check_comparable(results[0].dataset, result.dataset)
+    for result, path in zip(results[1:], paths[1:], strict=True):
+        try:
+            check_comparable(results[0].dataset, result.dataset)
+        except ResultError as error:
+            raise ResultError(f"{paths[0]} and {path}: {error}") from None
     runs = []
     for label, result, path in zip(_labels(results), results, paths, strict=True):
         folder = path if path.is_dir() else path.parent
@@ -127,10 +128,10 @@ def find_truth(
         if folder is not None:
             dataset = open_truth(folder)
         elif about.name == "custom":
-            known = next((run.about["truth"] for run in runs if run.about.get("truth")), None)
+            known = next((place for run in runs if (place := _place(run, "truth"))), None)
             if known is None:
                 return {}, f"Where the truths lie is not written down; {remedy}."
-            dataset = open_truth(Path(known))
+            dataset = open_truth(known)
         else:
             dataset = _load(about.name, about.version, len(runs[0].clips), traces, on_frame)
     except (UserError, OSError) as error:
@@ -156,9 +157,9 @@ def find_predictions(run: Run) -> dict[str, FrameSource]:
     """The measured frames of a run, by clip; what is gone or changed is added to `run.missing`."""
     if not run.traces:
         return {}
-    brought = run.about.get("predictions")
-    if run.about.get("kind") == "score" and isinstance(brought, str):
-        place, slots = Path(brought), {name: name for name in run.traces}
+    brought = _place(run, "predictions")
+    if run.about.get("kind") == "score" and brought is not None:
+        place, slots = brought, {name: name for name in run.traces}
     else:
         place, slots = run.folder / "predictions", {name: trace.slot for name, trace in run.traces.items()}
     try:
@@ -200,18 +201,27 @@ def _labels(results: Sequence[Result]) -> list[str]:
 def _about(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _place(run: Run, key: str) -> Path | None:
+    """A path that `run.json` names; None where it names none that can be one."""
+    value = run.about.get(key)
+    return Path(value) if isinstance(value, str) and value and "\0" not in value else None
 
 
 def _read_traces(run: Run) -> None:
     shelf = run.folder / "measurements"
     files = sorted(shelf.glob("*.safetensors")) if shelf.is_dir() else []
-    clips, other = set(run.clips), False
+    clips, other, unreadable = set(run.clips), False, False
     for file in files:
         measurement = read_measurement(file)
-        if measurement is None or measurement.clip not in clips:
+        if measurement is None:
+            unreadable = True
+            continue
+        if measurement.clip not in clips:
             continue
         trace = _trace(run.result, measurement, file.name.removesuffix(".safetensors"))
         if trace is None:
@@ -219,7 +229,10 @@ def _read_traces(run: Run) -> None:
         else:
             run.traces[measurement.clip] = trace
     absent = [name for name in run.clips if name not in run.traces]
-    if fault := _count(absent, "measurements of another run" if other else "no measurement", of=len(run.clips)):
+    what = "measurements of another run" if other else "no measurement"
+    if unreadable and not other:
+        what = "measurements that are damaged or of another version of mcbench"
+    if fault := _count(absent, what, of=len(run.clips)):
         run.missing.append(
             f"{fault} in {shelf}, so that there are no curves and no frames; the command that made the result makes"
             " them again."
@@ -228,22 +241,12 @@ def _read_traces(run: Run) -> None:
 
 def _trace(result: Result, item: Measurement, slot: str) -> ClipTrace | None:
     """The frames' values, or None for a measurement that the result was not made of."""
+    if not is_behind(item, result):
+        return None
     curves: dict[str, dict[str, Values]] = {}
-    for id, protocol in result.protocols.items():
-        scores = protocol.clips.get(item.clip)
-        if scores is None or id not in PROTOCOLS:
-            return None
+    for id in (id for id in result.protocols if id in PROTOCOLS):
         for name in PAIRWISE:
-            try:
-                values = pairwise_frames(name, PROTOCOLS[id], item)
-            except KeyError:
-                return None
-            stated = getattr(scores, name)
-            if len(values) != scores.frames or (stated is None) != (len(values) == 0):
-                return None
-            if stated is not None and not math.isclose(float(values.mean()), stated, rel_tol=1e-9, abs_tol=1e-12):
-                return None
-            row: Values = [float(value) for value in values]
+            row: Values = [float(value) for value in pairwise_frames(name, PROTOCOLS[id], item)]
             if len(row) < item.frames:
                 row.insert(item.reference_frame or 0, None)
             curves.setdefault(id, {})[name] = row

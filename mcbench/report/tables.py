@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcbench.compare.evidence import PAIRWISE
 from mcbench.leaderboard.wording import format_interval, format_value
 from mcbench.protocol import HIGHER_IS_BETTER, LABELS, PROTOCOLS
-from mcbench.report.sources import PAIRWISE, Run
+from mcbench.report.sources import Run
 from mcbench.results import MetricResult
 
 __all__ = ["Cell", "Column", "Row", "Table", "clip_table", "protocols_of", "rank_metric", "remarks", "summary_table"]
@@ -70,6 +71,11 @@ class Table:
 
     columns: list[Column]
     rows: list[Row]
+
+    @property
+    def has_best(self) -> bool:
+        """Whether some value is marked as the best of its column."""
+        return any(cell.best for row in self.rows for cell in row.cells)
 
 
 def protocols_of(runs: Sequence[Run]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mcbench.errors import ResultError, UsageError
 from mcbench.protocol import HIGHER_IS_BETTER
 from mcbench.report.curves import worst_frames
 from mcbench.report.film import Film, Tile, difference, make_film, read_poses, write_picture
-from mcbench.report.pages import GENERATOR, ShownClip, Still, write_pages
+from mcbench.report.pages import GENERATOR, PARTS, ShownClip, Still, write_pages
 from mcbench.report.sources import ClipTrace, Run, find_predictions, find_truth, open_runs
 from mcbench.report.tables import protocols_of, rank_metric
 
@@ -209,7 +210,7 @@ def _stills(runs: Sequence[Run]) -> list[Still]:
 
 
 def _check_place(out: Path) -> None:
-    """Refuse to replace anything but a report."""
+    """Refuse to replace anything but a report and what belongs to it."""
     try:
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return
@@ -218,6 +219,16 @@ def _check_place(out: Path) -> None:
         text = ""
     if f'content="{GENERATOR}"' not in text:
         raise ResultError(f"{out}: is there and is no report; give another folder with --out")
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if (path.is_symlink() or not path.is_dir()) and not any(_is_like(name, part) for part in PARTS):
+            raise ResultError(
+                f"{out}: holds {name!a}, which is no part of a report and would be lost; give another folder with --out"
+            )
+
+
+def _is_like(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
 def _unwritable(out: Path, error: OSError) -> ResultError:

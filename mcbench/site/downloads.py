@@ -7,15 +7,13 @@ import io
 import json
 from typing import Any
 
+from mcbench.leaderboard.escaping import csv_text
 from mcbench.site.boards import Board, Row
 from mcbench.site.entries import Score
 
 __all__ = ["BOARD_SCHEMA", "board_document", "board_to_csv", "board_to_json"]
 
 BOARD_SCHEMA = "mcbench.board/1"
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula, and would run."""
 
 
 def board_document(board: Board) -> dict[str, Any]:
@@ -83,9 +81,9 @@ def board_to_csv(board: Board) -> str:
     writer.writerow(["method", "name", "badge", "starred", "note", *head])
     for row in board.rows:
         entry = row.entry
-        texts = [_text(entry.method), _text(entry.name), entry.badge, "yes" if entry.starred else "no"]
+        texts = [csv_text(entry.method), csv_text(entry.name), entry.badge, "yes" if entry.starred else "no"]
         numbers = [number for name in board.metrics for number in _numbers(row.scores.get(name))]
-        writer.writerow([*texts, _text(entry.note or ""), *("" if item is None else repr(item) for item in numbers)])
+        writer.writerow([*texts, csv_text(entry.note or ""), *("" if item is None else repr(item) for item in numbers)])
     return stream.getvalue()
 
 
@@ -94,8 +92,3 @@ def _numbers(score: Score | None) -> tuple[float | None, float | None, float | N
         return None, None, None
     low, high = score.interval or (None, None)
     return score.value, low, high
-
-
-def _text(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode().replace("\0", "")
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text

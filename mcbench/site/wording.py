@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ MEANINGS: Mapping[str, str] = {
 RANDOM_WEIGHTS = "The networks have random@1 weights: these numbers compare among themselves, never with a paper's."
 
 _LONGEST_ADDRESS = 2000
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _HIDING = frozenset(" \\<>\"'`@")
 """Characters that no honest address needs, and that hide where one leads: `https://good@evil`."""
 
@@ -38,15 +40,16 @@ def cut(text: object, longest: int = 4000) -> str:
 
 
 def safe_link(address: str) -> str | None:
-    """The address if a browser may be led there: http or https, with a host, and nothing that hides where it goes."""
+    """The address if a browser may be led there: http or https, with a host in plain ASCII, so that its letters are
+    what they look like, and nothing that hides where it goes."""
     if len(address) > _LONGEST_ADDRESS or plain(address) != address or _HIDING.intersection(address):
         return None
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         return None
-    return address if parts.scheme in ("http", "https") and host else None
+    return address if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None
 
 
 def host_of(address: str) -> str:

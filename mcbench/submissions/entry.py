@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mcbench.compare.evidence import PAIRWISE
 from mcbench.protocol import PROTOCOLS, Protocol
 from mcbench.results import ProtocolResult
 from mcbench.submissions.boards import Board
@@ -14,7 +15,6 @@ from mcbench.submissions.schema import ClipRecord, Submission
 
 __all__ = ["FEATURES", "PAIRWISE", "Entry"]
 
-PAIRWISE = ("ssim", "psnr", "lpips", "l1")
 FEATURES = {
     "fid": ("inception", 2048),
     "kid": ("inception", 2048),

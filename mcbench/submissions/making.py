@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.aggregate import pairwise_frames
 from mcbench.atomic import write_text
+from mcbench.compare.evidence import is_behind
 from mcbench.errors import ResultError
 from mcbench.measurement import Measurement, read_measurement
 from mcbench.metrics.frechet import frechet_distance, frechet_leave_one_out
@@ -22,7 +22,7 @@ from mcbench.protocol import PROTOCOLS, Protocol
 from mcbench.results import Result, read_result
 from mcbench.statistics import kernel_leave_one_out
 from mcbench.submissions.boards import find_board
-from mcbench.submissions.entry import FEATURES, PAIRWISE, Entry
+from mcbench.submissions.entry import FEATURES, Entry
 from mcbench.submissions.findings import FileFault, Finding, finding
 from mcbench.submissions.reading import parse_submission, read_bytes
 from mcbench.submissions.rules import EARLY, RULES, broken
@@ -88,7 +88,7 @@ def make_submission(
 
 
 def write_submission(submission: Submission, folder: Path, *, overwrite: bool = False) -> Path:
-    """Write a submission to its place, and return that.
+    """Write a submission to its place, and return that. A file of the same content stays, with who reproduced it.
 
     Args:
         submission: what to write.
@@ -108,7 +108,9 @@ def write_submission(submission: Submission, folder: Path, *, overwrite: bool = 
         known = None
     except OSError as error:
         raise ResultError(f"{path}: cannot be read ({error.strerror or error}); mend its permissions") from error
-    if known is not None and known != text.encode() and not overwrite:
+    if known is not None and _seal_of(known) == submission.content_sha256:
+        return path
+    if known is not None and not overwrite:
         raise ResultError(
             f"{path}: holds another submission{_whose(known)}; --replace it if it is yours, or measure your method"
             " under another name"
@@ -164,12 +166,16 @@ def _measurements(result: Result, folder: Path, file: Path) -> list[Measurement]
     for name in names:
         candidates = [folder / f"{name}.safetensors", *sorted(folder.glob(f"{escape(name)}.????????.safetensors"))]
         items = [item for path in candidates if (item := read_measurement(path)) is not None and item.clip == name]
-        fitting = [item for item in items if _is_behind(result, item)]
+        fitting = [item for item in items if is_behind(item, result)]
         if not fitting:
-            why = "are another run's" if items else "are missing or damaged"
+            why = "are missing"
+            if items:
+                why = "are another run's"
+            elif any(path.exists() for path in candidates):
+                why = "are damaged or of another version of mcbench"
             raise ResultError(
-                f"{folder}: the measurements of clip '{name}' {why}; submit a whole run folder, as `mcbench eval` and"
-                " `mcbench score` leave it"
+                f"{folder}: the measurements of clip '{name}' {why}; run the same command again, which makes them anew,"
+                " and submit the whole run folder"
             )
         found.append(fitting[0])
     if predictions_digest(map(_record, found)) != result.predictions.digest:
@@ -185,25 +191,6 @@ def _record(item: Measurement) -> ClipRecord:
         prediction=item.prediction["frames"],
         truth=item.truth["frames"],
     )
-
-
-def _is_behind(result: Result, item: Measurement) -> bool:
-    """Whether the clip's scores in the result are those of a measurement."""
-    for id, stated in result.protocols.items():
-        if id not in PROTOCOLS:
-            continue
-        for name in PAIRWISE:
-            try:
-                values = pairwise_frames(name, PROTOCOLS[id], item)
-            except KeyError:  # measured for another protocol
-                return False
-            scores = stated.clips.get(item.clip)
-            seen = None if scores is None else getattr(scores, name)
-            if (seen is None) != (len(values) == 0):
-                return False
-            if seen is not None and not math.isclose(seen, float(values.mean()), rel_tol=ROUNDING, abs_tol=NOTHING):
-                return False
-    return True
 
 
 def _check_result(result: Result, measurements: Sequence[Measurement], file: Path) -> None:
@@ -271,6 +258,15 @@ def _features(
         if len(x):
             found.append((item.clip, x, y))
     return [clip for clip, _, _ in found], [x for _, x, _ in found], [y for _, _, y in found]
+
+
+def _seal_of(content: bytes) -> str | None:
+    """The seal of a submission's file; None where it is none, or was changed afterwards."""
+    try:
+        document, submission = parse_submission(content)
+    except FileFault:
+        return None
+    return submission.content_sha256 if content_digest(document) == submission.content_sha256 else None
 
 
 def _whose(content: bytes) -> str:

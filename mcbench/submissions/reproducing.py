@@ -16,6 +16,7 @@ from mcbench.evaluation import score
 from mcbench.protocol import PROTOCOLS
 from mcbench.results import Result
 from mcbench.submissions.boards import find_board
+from mcbench.submissions.entry import PAIRWISE
 from mcbench.submissions.findings import FileFault, Finding, finding
 from mcbench.submissions.reading import parse_submission, read_bytes
 from mcbench.submissions.rules.place import TOLERANCE
@@ -159,7 +160,7 @@ def _numbers(submission: Submission, new: Result) -> Iterator[tuple[str, str, fl
             yield f"{where}.std_error", f"{id} {name}", metric.std_error, anew.std_error, scale
         for clip, scores in stated.clips.items():
             again = new.protocols[id].clips[clip]
-            for name in ("psnr", "ssim", "lpips", "l1"):
+            for name in PAIRWISE:
                 where = f"result.protocols.{id}.clips.{clip}.{name}"
                 yield where, f"{id} {name}", getattr(scores, name), getattr(again, name), 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from compare_samples import world
+from rich.console import Console
 
 from mcbench.cli import compare, main
 from mcbench.protocol import PROTOCOLS
@@ -112,7 +114,53 @@ def test_hostile_names_do_not_reach_the_terminal(mcbench: Run) -> None:
     assert code == 0
     assert "\x1b" not in out
     assert "\x07" not in out
-    assert "[red]?[2Jmethod??" in out
+    assert "[red][U+001B][2Jmethod" in out
+
+
+def test_a_name_is_no_markup_while_it_is_being_compared(mcbench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = world(6, videos=6)
+    drawn.run(Path("a"), drawn.measure(), "broken[/red]")
+    drawn.run(Path("b"), drawn.measure())
+    terminal = io.StringIO()
+    monkeypatch.setattr("mcbench.cli.compare.errors", Console(stderr=True, force_terminal=True, file=terminal))
+    assert mcbench("compare a b")[0] == 0
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_narrow_terminal_cuts_no_number(mcbench: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    drawn = world(2, videos=15, masked=True)
+    drawn.run(Path("mine"), drawn.measure(3.0, 0.2))
+    drawn.run(Path("theirs"), drawn.measure())
+    wide = mcbench("compare mine theirs")[1]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = mcbench("compare mine theirs")
+    assert code == 0
+    assert "…" not in re.sub(r"\d … [+-]\d", "", out)
+    interval = r"[+-][0-9.]+ … [+-][0-9.]+"
+    assert re.findall(interval, out) == re.findall(interval, wide)
+    assert out.count("15:0:0") == wide.count("15:0:0") > 0
+    assert max(map(len, out.splitlines())) <= columns
+
+
+def test_a_hundred_lost_videos_are_a_number(mcbench: Run) -> None:
+    drawn = world(6, videos=100, frames=(2, 3))
+    drawn.run(Path("a"), drawn.measure(-20.0))
+    drawn.run(Path("b"), drawn.measure())
+    assert "0:100:0" in mcbench("compare a b")[1]
+
+
+def test_who_was_shown_the_truth_is_never_the_best(mcbench: Run) -> None:
+    drawn = world(5, videos=9)
+    drawn.run(Path("shown"), drawn.measure(9.0), needs_truth=True)
+    for name, better in (("good", 3.0), ("bad", 0.0)):
+        drawn.run(Path(name), drawn.measure(better))
+    out = mcbench("compare shown good bad")[1]
+    standing = [part.split("\n\n")[0] for part in out.split("cannot be told from it")[1:]]
+    assert len(standing) == 2
+    assert all("good" in part and "shown" not in part for part in standing)
+    assert "* was shown the truth, and has no place among the best" in out
+    drawn.run(Path("too"), drawn.measure(9.0), needs_truth=True)
+    assert "cannot be told from it" not in mcbench("compare shown good too")[1]
 
 
 @pytest.mark.parametrize(

@@ -83,14 +83,37 @@ class TestWhole:
 
     def test_an_older_report_is_replaced_and_nothing_else(self, runs: list[Path], tmp_path: Path) -> None:
         write_report(runs, tmp_path / "report")
-        (tmp_path / "report" / "stale.html").write_text("old")
+        (tmp_path / "report" / "clips" / "009.html").write_text("of a longer report")
         write_report(runs[:1], tmp_path / "report")
-        assert not (tmp_path / "report" / "stale.html").exists()
+        assert not (tmp_path / "report" / "clips" / "009.html").exists()
         for place in (tmp_path / "truth", runs[0], runs[0] / "result.json"):
             with pytest.raises(ResultError, match="is there and is no report"):
                 write_report(runs, place)
         assert read_result(runs[0])
         assert [entry.name for entry in tmp_path.iterdir() if ".report-" in entry.name] == []
+
+    @pytest.mark.parametrize("name", ["notes.txt", ".git/config", "clips/mine/001.html", "results/mine.json"])
+    def test_what_others_put_beside_a_report_is_kept(self, runs: list[Path], tmp_path: Path, name: str) -> None:
+        file = write_report(runs, tmp_path / "report").index.parent / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("work of a week")
+        with pytest.raises(ResultError, match=f"holds '{name}', which is no part of a report and would be lost"):
+            write_report(runs, tmp_path / "report")
+        assert file.read_text() == "work of a week"
+
+    def test_a_protocol_is_never_named_for_the_frames_of_another(self, runs: list[Path], tmp_path: Path) -> None:
+        for run, gone in zip(runs, ("disco-legacy@1", "mcbench@1"), strict=True):
+            document = json.loads((run / "result.json").read_text())
+            del document["protocols"][gone]
+            (run / "result.json").write_text(json.dumps(document))
+        text = text_of(write_report(runs, tmp_path / "report").index)
+        assert "slight by SSIM under mcbench@1" in text
+        assert "strong by SSIM under disco-legacy@1" in text
+
+    def test_bold_is_explained_only_where_something_is_bold(self, runs: list[Path], tmp_path: Path) -> None:
+        assert "Bold: best" in text_of(write_report(runs, tmp_path / "report").index)
+        edit(runs[0], method__needs_truth=True)
+        assert "Bold: best" not in text_of(write_report(runs, tmp_path / "report").index)
 
     def test_a_video_keeps_below_its_limit(self, runs: list[Path], tmp_path: Path) -> None:
         folder = write_report(runs, tmp_path / "report", megabytes=0.05).index.parent
@@ -150,6 +173,28 @@ class TestMissing:
         assert opened[0].traces == {}
         assert "measurements of another run" in opened[0].missing[0]
 
+    def test_measurements_that_cannot_be_read_are_not_called_missing(self, runs: list[Path]) -> None:
+        for file in (runs[0] / "measurements").iterdir():
+            file.write_bytes(file.read_bytes()[:-1])
+        opened = open_runs(runs)
+        assert "measurements that are damaged or of another version of mcbench" in opened[0].missing[0]
+
+    def test_a_measurement_under_other_weights_gives_no_curve(self, runs: list[Path]) -> None:
+        edit(runs[0], **{"protocols__mcbench@1__metrics__lpips__weights_sha256": "a" * 64})
+        opened = open_runs(runs)
+        assert opened[0].traces == {}
+        assert sorted(opened[1].traces) == ["one", "two"]
+        assert "measurements of another run" in opened[0].missing[0]
+
+    @pytest.mark.parametrize(
+        "about",
+        ['{"kind": "score", "truth": "a\\u0000b", "predictions": "c\\u0000d"}', '{"truth": ["a"]}', "[" * 100_000],
+    )
+    def test_a_run_file_that_means_nothing_is_no_fault(self, runs: list[Path], tmp_path: Path, about: str) -> None:
+        for run in runs:
+            (run / "run.json").write_text(about)
+        assert "Where the truths lie is not written down" in write_report(runs, tmp_path / "report").missing[0]
+
     def test_another_truth_is_refused_clip_by_clip(self, runs: list[Path], tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "truth", tmp_path / "other")
         shutil.copy(tmp_path / "other" / "two" / "00002.png", tmp_path / "other" / "two" / "00001.png")
@@ -162,7 +207,7 @@ class TestMissing:
 class TestRefused:
     def test_other_data_sets(self, runs: list[Path], tmp_path: Path) -> None:
         edit(runs[1], dataset__fingerprint="0" * 64)
-        with pytest.raises(ResultError, match="not comparable"):
+        with pytest.raises(ResultError, match=f"^{runs[0]} and {runs[1]}: not comparable"):
             write_report(runs, tmp_path / "report")
         assert not (tmp_path / "report").exists()
 

@@ -126,7 +126,7 @@ class TestFrames:
         settle(browser, 20)
         measured = read_measurement(root / "runs" / "strong" / "measurements" / "two.safetensors")
         assert measured is not None
-        shown = browser.run("document.querySelector('[data-chart=\"0\"] .readout > :last-child').textContent")
+        shown = browser.run("document.querySelector('[data-chart=\"1\"] .readout > :last-child').textContent")
         assert shown == f"{measured.arrays['psnr'][20]:.2f}"
 
     def test_the_colours_are_those_of_the_frames(self, browser: Browser, report: Path) -> None:
@@ -181,11 +181,11 @@ class TestWork:
 
     def test_methods_hide_and_the_curves_rescale(self, browser: Browser, report: Path) -> None:
         open_clip(browser, report)
-        high = browser.run("document.querySelector('[data-chart=\"0\"] .high').textContent")
+        high = browser.run("document.querySelector('[data-chart=\"1\"] .high').textContent")
         assert high == "100.00"
         browser.press("1")
         assert browser.run("document.querySelector('[data-tile=\"0\"]').hidden")
-        assert float(browser.run("document.querySelector('[data-chart=\"0\"] .high').textContent")) < 100
+        assert float(browser.run("document.querySelector('[data-chart=\"1\"] .high').textContent")) < 100
         browser.press("j")
         browser.until("document.querySelector('h1').textContent === 'two' && document.readyState === 'complete'")
         browser.until("document.querySelector('[data-tile=\"0\"]').hidden")

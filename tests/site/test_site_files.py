@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mcbench.leaderboard.paper import read_paper_tables
 from mcbench.site import Entry, boards_of, collect, write_site
 from mcbench.site.bars import WIDTH, scale_of
 from mcbench.site.collect import entries_of_paper
+from mcbench.site.downloads import board_to_csv
 from mcbench.site.entries import Score
 from mcbench.site.publish import MARKER, site_folder
 from mcbench.site.slugs import slug_of
@@ -151,6 +153,12 @@ class TestHostileTexts:
         assert len(list((tmp_path / "hostile/methods").glob("*.html"))) == len(set(HOSTILE))
         assert {path.name for path in tmp_path.iterdir()} == {"harmless", "hostile"}
 
+    def test_a_spreadsheet_runs_no_formula_in_full_width_letters_either(self, tmp_path: Path) -> None:
+        entry = replace(made_entry(made_result()), name="\uff1dHYPERLINK(1)", note="\uff20SUM(A1)")
+        (board, *_) = write_site([entry], tmp_path / "pages")
+        head, row = csv.reader(io.StringIO(board_to_csv(board), newline=""))
+        assert [row[head.index(name)] for name in ("name", "note")] == ["'\uff1dHYPERLINK(1)", "'\uff20SUM(A1)"]
+
     def test_downloads_hold_them_and_run_nothing(self, tmp_path: Path) -> None:
         write_site(hostile_entries(), tmp_path / "pages")
         for file in (tmp_path / "pages/boards").glob("*.json"):
@@ -171,6 +179,8 @@ class TestHostileTexts:
             ("https://example.org/a?b=c#d", True),
             ("http://example.org:8080/", True),
             ("HTTPS://example.org", True),
+            ("https://../etc/passwd", False),
+            ("https://ex\u0430mple.org/", False),  # a Cyrillic letter
             ("javascript:alert(1)", False),
             (" javascript:alert(1)", False),
             ("java\nscript:alert(1)", False),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def measurement(clip: str, frames: int, truth: str, kind: str, noise: float, see
     return Measurement(
         clip=clip,
         frames=frames,
-        plan=replace(Plan.of(tuple(PROTOCOLS.values())), masked=False),
+        plan=Plan.of(tuple(PROTOCOLS.values())),
         prediction={**about, "frames": sha256(f"{clip} {noise} {seed}"), "files": sha256("files")},
         truth={**about, "frames": truth, "files": sha256("truth files")},
         reference_frame=0,

@@ -18,6 +18,7 @@ from mcbench.metrics.frechet import frechet_distance
 from mcbench.metrics.kernel_distance import kernel_distance, pair_matrix
 from mcbench.results import read_result
 from mcbench.submissions import load_submission, make_submission, verify, write_submission
+from mcbench.submissions.schema import Reproduction
 
 
 def make(run: Path, tmp_path: Path, **more: Any) -> Any:
@@ -119,7 +120,10 @@ class TestRefusals:
     def test_a_result_without_its_measurements(self, tmp_path: Path) -> None:
         run = write_run(tmp_path / "run")
         (run / "measurements" / "mini-02.safetensors").unlink()
-        with pytest.raises(ResultError, match="'mini-02' are missing or damaged; submit a whole run folder"):
+        with pytest.raises(ResultError, match="'mini-02' are missing; run the same command again"):
+            make(run, tmp_path)
+        (run / "measurements" / "mini-02.safetensors").write_bytes(b"of an older format")
+        with pytest.raises(ResultError, match="'mini-02' are damaged or of another version of mcbench; run the same"):
             make(run, tmp_path)
 
     def test_the_first_fault_is_told_and_the_others_counted(self, tmp_path: Path) -> None:
@@ -141,6 +145,33 @@ class TestWriting:
         assert path.read_bytes() == before
         write_submission(second, folder, overwrite=True)
         assert load_submission(path) == second
+
+    def test_who_reproduced_it_survives_that_it_is_submitted_again(self, tmp_path: Path) -> None:
+        folder = tmp_path / "submissions"
+        submission = make(write_run(tmp_path / "run"), tmp_path)
+        path = write_submission(submission, folder)
+        record = Reproduction(
+            by="Mary Major",
+            date="2026-01-01",
+            mcbench="0.1.0",
+            device="cpu",
+            largest_difference=0.0,
+            content_sha256=submission.content_sha256,
+        )
+        path.write_text(submission.model_copy(update={"reproduced": (record,)}).to_json())
+        for overwrite in (False, True):
+            write_submission(submission, folder, overwrite=overwrite)
+            assert load_submission(path).reproduced == (record,)
+
+    def test_a_file_that_was_changed_by_hand_is_not_taken_for_the_same(self, tmp_path: Path) -> None:
+        folder = tmp_path / "submissions"
+        submission = make(write_run(tmp_path / "run"), tmp_path)
+        path = write_submission(submission, folder)
+        path.write_text(submission.to_json().replace("Jane Doe", "Jane Roe"))
+        with pytest.raises(ResultError, match="holds another submission by Jane Roe"):
+            write_submission(submission, folder)
+        write_submission(submission, folder, overwrite=True)
+        assert load_submission(path) == submission
 
     def test_nothing_is_written_through_a_link(self, tmp_path: Path) -> None:
         submission = make(write_run(tmp_path / "run"), tmp_path)

@@ -108,6 +108,11 @@ class TestEveryNumber:
         tiktok["left_out"]["mcbench@1"]["fvd"] = {"values": None, "reason": "too long"}
         assert codes_of(put(tiktok)) == ["left-out"]
 
+    @pytest.mark.parametrize("name", ["lpips", "kid", "kvd", "psnr"])
+    def test_a_split_half_of_what_has_none(self, tiktok: Document, put: Callable[..., Path], name: str) -> None:
+        tiktok["result"]["protocols"]["mcbench@1"]["metrics"][name]["split_half"] = 1.0
+        assert codes_of(put(tiktok)) == ["networks"]
+
     def test_an_error_that_two_protocols_see_differently(self, tiktok: Document, put: Callable[..., Path]) -> None:
         """L1 doubled under one protocol, all that follows from it included."""
         own = tiktok["result"]["protocols"]["mcbench@1"]

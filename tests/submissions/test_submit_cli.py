@@ -275,8 +275,9 @@ def test_from_a_run_to_a_reproduced_row(command: Command, tmp_path: Path, monkey
     code, _, error = command("submit run --authors 'Jane Doe' --license none")
     assert (code, error) == (0, "")
     place = tmp_path / "leaderboard/submissions/synthetic-mini/copy-reference.json"
-    code, out, _ = command(f"verify {place} --predictions run/predictions --record 'John Roe'")
+    code, out, error = command(f"verify {place} --predictions run/predictions --record 'John Roe'")
     assert code == 0
+    assert "recorded as reproduced by John Roe" in error
     assert "reproduced: largest difference 0.0e+00" in out
     (again,) = load_submission(place).reproduced
     assert again.by == "John Roe"
