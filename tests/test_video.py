@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -337,3 +339,36 @@ class TestWriting:
         with pytest.raises(RuntimeError, match="crashed"):
             write_frames(tmp_path / "clip", frames())
         assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile good.mp4\n",
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\ngood.mp4\n#EXT-X-ENDLIST\n",
+    ],
+    ids=["concat", "hls"],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.mkv"])
+def test_a_list_of_other_files_is_no_video(tmp_path: Path, text: str, name: str) -> None:
+    """FFmpeg would open what it names: other people's files, or an address."""
+    write_video(tmp_path / "good.mp4", iter(smooth(4)), 25)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(VideoError, match="not a video that can be read"):
+        _ = open_frames(tmp_path / name).frames
+
+
+def test_looking_at_a_long_video_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """Packets are counted as they pass; PyAV's buffers lie outside of what Python traces, so the process is asked."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, 720, 1280, 3), np.uint8)
+    path = encode(tmp_path / "long.mkv", np.concatenate([noise] * 8), "ffv1", "bgr0")
+    size = path.stat().st_size
+    assert size > 100e6
+    code = (
+        "import resource, sys; from mcbench import open_frames; import av, cv2;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "assert open_frames(sys.argv[1]).frames == 64;"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < size / 2

@@ -23,8 +23,27 @@ Frame = npt.NDArray[np.uint8]
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
 
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
+"""FFmpeg's formats that hold a video themselves; others list further files and addresses, which it would open."""
+
 _SPARSE_TOLERANCE = 1.5
 """Frames by which a container without a frame count may end before its stated duration; more is a torn file."""
+
+
+class _Packets:
+    """What the packets of a stream tell, counted as they come: a long video has gigabytes of them."""
+
+    def __init__(self) -> None:
+        self.count = self.discarded = 0
+        self.first: int | None = None
+        self.last: int | None = None
+
+    def add(self, packet: Any) -> None:
+        self.count += 1
+        self.discarded += bool(packet.is_discard)
+        if packet.pts is not None:
+            self.first = packet.pts if self.first is None else min(self.first, packet.pts)
+            self.last = packet.pts if self.last is None else max(self.last, packet.pts)
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,7 @@ class VideoFile:
         decoded, announced = 0, self._probe.frames
         first: tuple[int, int] | None = None
         try:
-            with av.open(str(self.path)) as container:
+            with self._open() as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 # By default damage is concealed: wrong pixels, and no word of it.
@@ -122,15 +141,20 @@ class VideoFile:
         turns = self._probe.quarter_turns
         return np.ascontiguousarray(np.rot90(frame, turns)) if turns else frame
 
+    def _open(self) -> Any:
+        return av.open(str(self.path), options={"format_whitelist": _FORMATS})
+
     @cached_property
     def _probe(self) -> _Probe:
         try:
-            with av.open(str(self.path)) as container:
+            with self._open() as container:
                 if not container.streams.video:
                     raise VideoError(f"{self.path}: holds no video stream, it is torn or no video; write it again")
                 stream = container.streams.video[0]
-                packets = [packet for packet in container.demux(stream) if packet.size]
-                discarded = sum(1 for packet in packets if packet.is_discard)
+                packets = _Packets()
+                for packet in container.demux(stream):
+                    if packet.size:
+                        packets.add(packet)
                 rate = stream.average_rate or stream.guessed_rate
                 # The decoder of VP8 and VP9 leaves the alpha channel, a stream in the stream, aside.
                 if stream.metadata.get("alpha_mode") == "1":
@@ -140,12 +164,12 @@ class VideoFile:
                     self.conversions.add(f"pixels of shape {shape.numerator}:{shape.denominator} taken as square ones")
                 turns = self._rotation()
                 height, width = stream.codec_context.height, stream.codec_context.width
-                if not packets or not height or not width:
+                if not packets.count or not height or not width:
                     raise VideoError(f"{self.path}: holds no frame; write it again")
                 self._check_whole(container, stream, packets, rate)
                 return _Probe(
-                    frames=len(packets) - discarded,
-                    discarded=discarded,
+                    frames=packets.count - packets.discarded,
+                    discarded=packets.discarded,
                     size=(width, height) if turns % 2 else (height, width),
                     fps=float(rate) if rate else None,
                     codec=stream.codec_context.name,
@@ -156,19 +180,19 @@ class VideoFile:
             why = getattr(error, "strerror", None) or one_line(error)
             raise VideoError(f"{self.path}: not a video that can be read ({why}); write it again") from error
 
-    def _check_whole(self, container: Any, stream: Any, packets: list[Any], rate: Fraction | None) -> None:
+    def _check_whole(self, container: Any, stream: Any, packets: _Packets, rate: Fraction | None) -> None:
         """Compare what is there with what the header promised: decoders end silently at a torn end."""
-        if stream.frames and len(packets) < stream.frames:
+        if stream.frames and packets.count < stream.frames:
             raise VideoError(
-                f"{self.path}: holds {len(packets)} of the {stream.frames} frames that it announces;"
+                f"{self.path}: holds {packets.count} of the {stream.frames} frames that it announces;"
                 " the file is torn, write it again"
             )
-        times = [packet.pts for packet in packets if packet.pts is not None]
-        if stream.frames or len(container.streams) > 1 or not (container.duration and rate and times):
+        if stream.frames or len(container.streams) > 1 or not (container.duration and rate):
             return
-        missing = (container.duration / av.time_base - float((max(times) - min(times)) * stream.time_base)) * float(
-            rate
-        ) - 1
+        if packets.first is None or packets.last is None:
+            return
+        shown = float((packets.last - packets.first) * stream.time_base)
+        missing = (container.duration / av.time_base - shown) * float(rate) - 1
         if missing > _SPARSE_TOLERANCE:
             raise VideoError(
                 f"{self.path}: ends about {missing:.0f} frames before its stated duration;"
@@ -177,7 +201,7 @@ class VideoFile:
 
     def _rotation(self) -> int:
         """Quarter turns, counter-clockwise, that the container's display matrix asks for."""
-        with av.open(str(self.path)) as container:
+        with self._open() as container:
             picture = next(container.decode(video=0), None)
             degrees = round(getattr(picture, "rotation", 0) or 0) if picture is not None else 0
         if degrees % 90:
