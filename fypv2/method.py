@@ -37,6 +37,7 @@ class FollowYourPoseV2(Method):
     version: ClassVar[str] = "1"
     summary: ClassVar[str] = "Follow-Your-Pose v2, the reference model"
     takes_checkpoint: ClassVar[bool] = True
+    needs_driving_video: ClassVar[bool] = True
 
     class Settings(BaseModel):
         """What `--set` may set; null is the checkpoint's own."""
@@ -65,10 +66,11 @@ class FollowYourPoseV2(Method):
         """Parts of the queries that are attended to one after the other."""
         vae_tiling: bool = False
         """Whether pictures are decoded in tiles."""
-        poses: Path | None = None
-        """Folder of driving poses by clip, for data sets that have none of their own, or in their place: what
-        `fypv2 animate` reads, called `<clip>`, `<clip>.json`, `<clip>.safetensors` or `<clip>.mp4`; `<clip>-reference`
-        likewise, where the reference image is not the first driving frame."""
+        poses: Literal["dwpose"] | Path | None = None
+        """Driving poses for data sets that have none of their own, or in their place: `dwpose` finds them in the
+        driving video; or a folder of them by clip, of what `fypv2 animate` reads, called `<clip>`, `<clip>.json`,
+        `<clip>.safetensors` or `<clip>.mp4`, and `<clip>-reference` likewise, where the reference image is not the
+        first driving frame."""
         depth: str = "none"
         """Depth network for the reference image of such data sets; `none` goes by where people stand."""
 
@@ -129,28 +131,34 @@ class FollowYourPoseV2(Method):
         return driving, reference, nearness_from_depth(known.depth), assignment
 
     def _read(self, case: Case) -> _Driving:
-        """What the user's folder of poses says."""
-        from fypv2.extractors import DepthAnything, read_poses
+        """What the user's folder of poses says, or DWPose."""
+        from fypv2.extractors import DepthAnything
 
         assert isinstance(self.settings, self.Settings)
         if self.settings.poses is None:
             raise MethodError(
-                f"clip '{case.clip}' has no exact poses; give a folder of them with --set poses=DIR, or animate it with"
-                " `fypv2 animate`"
+                f"clip '{case.clip}' has no exact poses; find them with --set poses=dwpose, give a folder of them with"
+                " --set poses=DIR, or animate it with `fypv2 animate`"
             )
-        path = _poses_file(self.settings.poses, case.clip)
-        if path is None:
-            raise MethodError(f"{self.settings.poses}: no poses of clip '{case.clip}'; it should hold {case.clip}.json")
-        driving = read_poses(path, size=case.size if _is_json(path) else None)
-        if driving.frames < case.frames:
-            raise MethodError(f"{path}: poses of {driving.frames} frames, clip '{case.clip}' has {case.frames}")
-        own = _poses_file(self.settings.poses, f"{case.clip}-reference")
-        size = (case.reference.shape[0], case.reference.shape[1])
-        reference = driving.frame(0) if own is None else read_poses(own, size=size if _is_json(own) else None, frames=1)
+        if self.settings.poses == "dwpose":
+            driving, reference = self._found(case)
+        else:
+            driving, reference = _in_folder(self.settings.poses, case)
         nearness = None
         if self.settings.depth != "none" and driving.characters > 1:
             nearness = DepthAnything(self.settings.depth, device=self.device).nearness(case.reference)
-        return driving.select(slice(0, case.frames)), reference, nearness, None
+        return driving, reference, nearness, None
+
+    def _found(self, case: Case) -> tuple[Poses, Poses]:
+        """The poses of the driving video and of the reference image by DWPose."""
+        from fypv2.extractors import picture_poses, video_poses
+
+        if case.driving_video is None:
+            raise MethodError(
+                f"clip '{case.clip}' has no driving video to find poses in; give them with --set poses=DIR"
+            )
+        driving = video_poses(case.driving_video, case.frames, device=self.device)
+        return driving, picture_poses(case.reference, device=self.device)
 
     def _loaded(self) -> FollowYourPosePipeline:
         """The pipeline, made or loaded at the first clip."""
@@ -171,14 +179,10 @@ class FollowYourPoseV2(Method):
         return self._pipeline
 
 
-def _poses_file(folder: Path, name: str) -> Path | None:
-    """What holds the poses of that name in a folder."""
-    for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in (".json", ".safetensors", ".mp4"))):
-        if path.exists():
-            return path
-    return None
+def _in_folder(folder: Path, case: Case) -> tuple[Poses, Poses]:
+    """The driving poses and the reference image's in a folder of pose files."""
+    from fypv2.extractors import clip_poses, reference_poses
 
-
-def _is_json(path: Path) -> bool:
-    """Whether the size of the picture must be said, since the file may not."""
-    return path.suffix == ".json" or next(path.glob("*_keypoints.json"), None) is not None
+    driving = clip_poses(folder, case.clip, case.frames, case.size)
+    own = reference_poses(folder, case.clip, (case.reference.shape[0], case.reference.shape[1]))
+    return driving, driving.frame(0) if own is None else own

@@ -10,16 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcbench.cases import Case, DrivingPoses, case_digest
     from mcbench.command_line import run_command_line
     from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
+    from mcbench.datasets.synthetic import render_clip, training_clips
     from mcbench.errors import MethodError, UserError
     from mcbench.evaluation import evaluate, score
     from mcbench.geometry import to_square
     from mcbench.home import home_folder
-    from mcbench.methods import Case, DrivingPoses, Method, load_method
+    from mcbench.methods import Method, Question, load_method
     from mcbench.protocol import PROTOCOLS, Protocol
-    from mcbench.results import Result, read_result
+    from mcbench.results import NativeOutput, Result, read_result
     from mcbench.video import find_clips, open_frames, write_frames, write_video
 
 __version__ = "0.1.0"
@@ -35,10 +37,13 @@ __all__ = [
     "FrameSource",
     "Method",
     "MethodError",
+    "NativeOutput",
     "Protocol",
+    "Question",
     "ReferenceAnnotations",
     "Result",
     "UserError",
+    "case_digest",
     "evaluate",
     "find_clips",
     "home_folder",
@@ -47,9 +52,11 @@ __all__ = [
     "open_frames",
     "open_truth",
     "read_result",
+    "render_clip",
     "run_command_line",
     "score",
     "to_square",
+    "training_clips",
     "write_frames",
     "write_video",
 ]
@@ -58,17 +65,20 @@ _HOMES = {
     "KEYPOINT_NAMES": "mcbench.datasets.base",
     "PROTOCOLS": "mcbench.protocol",
     "Annotations": "mcbench.datasets.base",
-    "Case": "mcbench.methods",
+    "Case": "mcbench.cases",
     "Clip": "mcbench.datasets.base",
     "Dataset": "mcbench.datasets.base",
-    "DrivingPoses": "mcbench.methods",
+    "DrivingPoses": "mcbench.cases",
     "FrameSource": "mcbench.datasets.base",
     "Method": "mcbench.methods",
     "MethodError": "mcbench.errors",
+    "NativeOutput": "mcbench.results",
     "Protocol": "mcbench.protocol",
+    "Question": "mcbench.methods",
     "ReferenceAnnotations": "mcbench.datasets.base",
     "Result": "mcbench.results",
     "UserError": "mcbench.errors",
+    "case_digest": "mcbench.cases",
     "evaluate": "mcbench.evaluation",
     "find_clips": "mcbench.video",
     "home_folder": "mcbench.home",
@@ -77,9 +87,11 @@ _HOMES = {
     "open_frames": "mcbench.video",
     "open_truth": "mcbench.datasets",
     "read_result": "mcbench.results",
+    "render_clip": "mcbench.datasets.synthetic",
     "run_command_line": "mcbench.command_line",
     "score": "mcbench.evaluation",
     "to_square": "mcbench.geometry",
+    "training_clips": "mcbench.datasets.synthetic",
     "write_frames": "mcbench.video",
     "write_video": "mcbench.video",
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from mcbench import __version__
 from mcbench.aggregate import apply_protocols
 from mcbench.backbones import BACKBONES
+from mcbench.cases import Case, case_digest, make_case
 from mcbench.datasets import load_dataset
 from mcbench.datasets.base import Clip, Dataset, FrameSource
 from mcbench.datasets.found import clip_name
@@ -28,7 +30,7 @@ from mcbench.features import FeatureCache, Networks
 from mcbench.home import home_folder
 from mcbench.measure import check_prediction, measure_clip
 from mcbench.measurement import Measurement, Plan, read_measurement
-from mcbench.methods import Method, case_digest, checked_frames, load_method, make_case, settings_document
+from mcbench.methods import Method, checked_frames, load_method, settings_document
 from mcbench.protocol import PROTOCOLS, Protocol
 from mcbench.provenance import command_line, device_name, git_state, library_versions
 from mcbench.results import DatasetInfo, MethodInfo, PredictionsInfo, Provenance, Result, write_result
@@ -39,6 +41,11 @@ from mcbench.workers import Worker, this_worker
 __all__ = ["Reporter", "evaluate", "resolve_device", "resolve_weights", "score"]
 
 SYNTHETIC_PREFIX = "synthetic"
+
+
+class _Predict(TypingProtocol):
+    def __call__(self, clip: Clip, *, wait: bool) -> tuple[FrameSource, str] | None:
+        """Frames of a claimed clip and its slot; None if others make them just now and are not to be waited for."""
 
 
 class Reporter(TypingProtocol):
@@ -52,6 +59,47 @@ class Reporter(TypingProtocol):
 
     def warn(self, text: str) -> None:
         """Something that a reader of the result should know."""
+
+
+class _Generator:
+    """Lets a method make the frames of a clip; gone through, it gives the cases of this process that have none yet."""
+
+    def __init__(self, method: Method, run: RunFolder, dataset: Dataset, seed: int) -> None:
+        self._method, self._run, self._seed = method, run, seed
+        worker = this_worker()
+        start, stop = (index * len(dataset.clips) // worker.count for index in (worker.index, worker.index + 1))
+        self._share = dataset.clips[start:stop]
+        self._done: set[str] = set()
+
+    def __call__(self, clip: Clip, *, wait: bool) -> tuple[FrameSource, str] | None:
+        """The frames of a claimed clip and its slot; None if others work on it and are not to be waited for."""
+        case, slot = self._case(clip)
+        folder = self._run.prediction(slot)
+        if not folder.is_dir():
+            if not wait and self._run.is_worked_on(slot):
+                return None
+            write_frames(folder, checked_frames(self._method, case))
+        self._done.add(clip.name)
+        return open_frames(folder, clip.fps), slot
+
+    def __iter__(self) -> Iterator[Case]:
+        for clip in self._share:
+            if clip.name in self._done:
+                continue
+            with self._run.claim(clip.name, wait=False) as mine:
+                if not mine:
+                    continue
+                case, slot = self._case(clip)
+                if self._run.prediction(slot).is_dir():
+                    self._done.add(clip.name)
+                    continue
+            yield case
+
+    def _case(self, clip: Clip) -> tuple[Case, str]:
+        method = self._method
+        case = make_case(clip, self._seed, with_truth=method.needs_truth, with_driving_video=method.needs_driving_video)
+        slot = self._run.slot(clip.name, case_digest(case))
+        return replace(case, folder=self._run.work(slot)), slot
 
 
 class _Silent:
@@ -97,37 +145,34 @@ def evaluate(
         method = load_method(method, device=device)
     if isinstance(dataset, str):
         dataset = load_dataset(dataset)
-    measured = method
-    run = RunFolder(out or Path("runs") / f"{method.name}-{dataset.name}")
+    native = method.native
+    run = RunFolder(out or Path("runs") / f"{method.id}-{dataset.name}")
     run.identify(
         {
             "kind": "eval",
-            "method": method.name,
+            "method": method.id,
             "version": method.version,
-            "settings": settings_document(method),
+            "settings": {
+                key: value for key, value in settings_document(method).items() if key not in method.incidental
+            },
             "checkpoint": method.checkpoint_sha256,
             "dataset": dataset.name,
             "dataset version": dataset.version,
             "seed": seed,
+            **({"commit": native.commit} if native else {}),
         }
     )
-
-    def generate(clip: Clip) -> tuple[FrameSource, str]:
-        case = make_case(clip, seed, with_truth=measured.needs_truth)
-        slot = run.slot(clip.name, case_digest(case))
-        folder = run.prediction(slot)
-        if not folder.is_dir():
-            write_frames(folder, checked_frames(measured, case))
-        return open_frames(folder, clip.fps), slot
-
     about = MethodInfo(
-        name=method.name,
+        name=method.id,
         version=method.version,
         checkpoint_sha256=method.checkpoint_sha256,
         settings=settings_document(method),
         needs_truth=method.needs_truth,
+        native=native,
         note=method.note,
     )
+    generate = _Generator(method, run, dataset, seed)
+    method.expect(generate)
     return _run(run, dataset, generate, about, protocols, weights, device, seed, started, reporter or _Silent())
 
 
@@ -191,7 +236,7 @@ def score(
     about = MethodInfo(name=_method_id(name))
     device = resolve_device(device)
 
-    def find(clip: Clip) -> tuple[FrameSource, str]:
+    def find(clip: Clip, *, wait: bool) -> tuple[FrameSource, str]:
         return sources[clip.name], clip.name
 
     return _run(run, dataset, find, about, protocols, weights, device, 0, started, reporter)
@@ -246,7 +291,7 @@ def resolve_device(device: str) -> str:
 def _run(
     run: RunFolder,
     dataset: Dataset,
-    predict: Callable[[Clip], tuple[FrameSource, str]],
+    predict: _Predict,
     about: MethodInfo,
     protocols: Sequence[Protocol],
     weights: str | Mapping[str, str] | None,
@@ -288,7 +333,7 @@ def _run(
 def _measure_all(
     run: RunFolder,
     dataset: Dataset,
-    predict: Callable[[Clip], tuple[FrameSource, str]],
+    predict: _Predict,
     plan: Plan,
     networks: Networks,
     worker: Worker,
@@ -307,7 +352,10 @@ def _measure_all(
             if not mine:
                 return
             reporter.advance(0, clip.name)
-            source, slot = predict(clip)
+            predicted = predict(clip, wait=wait)
+            if predicted is None:
+                return
+            source, slot = predicted
             run.sweep(slot)
             file = run.measurement(slot)
             known = read_measurement(file)

@@ -1,4 +1,4 @@
-"""Method and Case: the interface that everything measured implements.
+"""Method: the interface that everything measured implements.
 
 A method registers under the entry-point group `mcbench.methods`; the floors in `baselines`, the reference model in
 `fypv2` and anyone's own package do it alike. It is given a Case (a reference image and a driving pose sequence) and
@@ -23,20 +23,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mcbench.datasets.base import Clip, FrameSource, ReferenceAnnotations
-from mcbench.datasets.manifest import frame_digest
+from mcbench.cases import Case
 from mcbench.errors import MethodError, UsageError, UserError, VideoError, nearest
 from mcbench.geometry import check_aspect
+from mcbench.results import NativeOutput
 
 __all__ = [
-    "Case",
-    "DrivingPoses",
     "Method",
+    "Question",
     "available_methods",
-    "case_digest",
     "checked_frames",
+    "find_method",
     "load_method",
-    "make_case",
     "settings_document",
 ]
 
@@ -44,43 +42,22 @@ ENTRY_POINT_GROUP = "mcbench.methods"
 
 
 @dataclass(frozen=True)
-class DrivingPoses:
-    """The driving pose sequence of T frames and K characters, in pixels of the clip's own size.
+class Question:
+    """One thing that a method must be told before it can run, as `mcbench methods --configure` asks for it.
 
     Attributes:
-        keypoints: float32 (T, K, 18, 2), x then y, in the order of `mcbench.KEYPOINT_NAMES`.
-        visibility: uint8 (T, K, 18): 0 absent, 1 hidden, 2 visible.
+        key: what `--set key=value` calls it.
+        text: what it is, and where to get it.
+        default: the answer known so far, or a sensible one.
+        required: whether there is no going without; else an empty answer is one.
+        alternatives: keys of which any one answers this question too.
     """
 
-    keypoints: npt.NDArray[np.float32]
-    visibility: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a method gets for one clip.
-
-    Attributes:
-        clip: the clip's name.
-        frames: how many frames to return.
-        fps: frames a second.
-        size: height and width of the clip in pixels.
-        seed: decides every random choice of the method.
-        reference: the reference image, uint8 RGB of shape (height, width, 3).
-        poses: the driving poses, None where the data set has none.
-        reference_annotations: exact keypoints, mask and depth of the reference image where the data set has them.
-        truth: the true frames, None unless the method declares `needs_truth`.
-    """
-
-    clip: str
-    frames: int
-    fps: float
-    size: tuple[int, int]
-    seed: int
-    reference: npt.NDArray[np.uint8]
-    poses: DrivingPoses | None = None
-    reference_annotations: ReferenceAnnotations | None = None
-    truth: FrameSource | None = None
+    key: str
+    text: str
+    default: str | None = None
+    required: bool = True
+    alternatives: tuple[str, ...] = ()
 
 
 class Method(ABC):
@@ -92,8 +69,12 @@ class Method(ABC):
         name: matches `[a-z0-9-]+`; the id used on the command line and in results.
         version: changes whenever the frames may change.
         summary: one line for `mcbench methods`.
-        needs_truth: whether it must see the true frames (a driver by truth video, or an oracle).
+        needs_truth: whether it must see the true frames (a driver by truth video, or an oracle). Starred in tables.
+        needs_driving_video: whether what drives it (poses, DensePose) is extracted from the driving video where the
+            data set has no exact annotations. Not starred: what animates never sees the video itself.
         takes_checkpoint: whether `--checkpoint` means something to it.
+        argument: the setting that stands behind a colon in `--method NAME:VALUE`, None where nothing may.
+        incidental: settings that do not decide what the frames are, so that a run is taken up with other ones.
     """
 
     class Settings(BaseModel):
@@ -105,13 +86,21 @@ class Method(ABC):
     version: ClassVar[str]
     summary: ClassVar[str]
     needs_truth: ClassVar[bool] = False
+    needs_driving_video: ClassVar[bool] = False
     takes_checkpoint: ClassVar[bool] = False
+    argument: ClassVar[str | None] = None
+    incidental: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, settings: BaseModel, checkpoint: Path | None = None, device: str = "cpu") -> None:
         self.settings = settings
         self.checkpoint = checkpoint
         self.device = device
         self._checkpoint_sha256: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The name in results and tables: that of the method, unless a setting gives another."""
+        return self.name
 
     @property
     def checkpoint_sha256(self) -> str | None:
@@ -126,6 +115,44 @@ class Method(ABC):
     def note(self) -> str | None:
         """What a reader must know before the method's numbers mean anything; stands in the result and its tables."""
         return None
+
+    @property
+    def native(self) -> NativeOutput | None:
+        """What the frames are before the protocol; None where the method makes them in this process."""
+        return None
+
+    def expect(self, cases: Iterable[Case]) -> None:  # noqa: B027 (most methods have no use for it)
+        """Told before the first `animate` what this process may be asked for.
+
+        Args:
+            cases: every case of this process's share that has no frames yet, in the order in which they will be asked
+                for. Made one by one as they are taken, and anew each time that they are gone through.
+        """
+
+    @classmethod
+    def lacks(cls) -> Sequence[str]:
+        """What must be had before it can run, a line each with where to get it; empty where it is ready."""
+        return ()
+
+    @classmethod
+    def questions(cls) -> Sequence[Question]:
+        """What `mcbench methods --configure` asks for; empty for a method that needs no telling."""
+        return ()
+
+    @classmethod
+    def configure(cls, answers: Mapping[str, str]) -> Path:
+        """Check the answers to the questions and write them down.
+
+        Args:
+            answers: by key; what is left out stays as it is.
+
+        Returns:
+            The file that holds them.
+
+        Raises:
+            UserError: if something is missing or is not what it should be; nothing is written then.
+        """
+        raise UsageError(f"method '{cls.name}' needs no configuring; it is ready")
 
     @abstractmethod
     def animate(self, case: Case) -> Iterable[npt.NDArray[np.uint8]]:
@@ -172,13 +199,29 @@ def _load(entries: Sequence[metadata.EntryPoint]) -> type[Method] | str:
     return loaded
 
 
+def find_method(name: str) -> type[Method]:
+    """The class of the method of that name.
+
+    Raises:
+        UsageError: for an unknown name.
+        MethodError: if it does not load.
+    """
+    methods = _registered()
+    if name not in methods:
+        raise UsageError(f"no method is called '{name}'{nearest(name, methods)}; `mcbench methods` lists them")
+    found = _load(methods[name])
+    if isinstance(found, str):
+        raise MethodError(f"method '{name}': {found}")
+    return found
+
+
 def load_method(
     name: str, *, settings: Mapping[str, str] | None = None, checkpoint: Path | None = None, device: str = "cpu"
 ) -> Method:
     """Make the method of that name.
 
     Args:
-        name: as registered.
+        name: as registered; with a colon and a value behind it where the method takes one, as `command:` does.
         settings: `key=value` pairs, checked and converted by the method's `Settings`.
         checkpoint: for methods that take one.
         device: where it computes.
@@ -187,16 +230,18 @@ def load_method(
         UsageError: for an unknown name or setting, or a checkpoint where none is taken.
         MethodError: if the method does not load.
     """
-    methods = _registered()
-    if name not in methods:
-        raise UsageError(f"no method is called '{name}'{nearest(name, methods)}; `mcbench methods` lists them")
-    found = _load(methods[name])
-    if isinstance(found, str):
-        raise MethodError(f"method '{name}': {found}")
+    name, colon, argument = name.partition(":")
+    found = find_method(name)
+    settings = dict(settings or {})
+    if colon:
+        if found.argument is None:
+            raise UsageError(f"method '{name}' takes nothing behind a colon; give --method {name}")
+        if settings.setdefault(found.argument, argument) != argument:
+            raise UsageError(f"--method {name}:… and --set {found.argument}=… contradict each other; give one")
     if checkpoint is not None and not found.takes_checkpoint:
         raise UsageError(f"method '{name}' takes no checkpoint; leave --checkpoint out")
     try:
-        checked = found.Settings.model_validate(dict(settings or {}))
+        checked = found.Settings.model_validate(settings)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
@@ -232,45 +277,13 @@ def settings_document(method: Method) -> dict[str, Any]:
     return settings
 
 
-def make_case(clip: Clip, seed: int, *, with_truth: bool) -> Case:
-    """What a method is given for a clip; the truth stays behind unless asked for."""
-    if clip.reference_source is not None:
-        reference = next(iter(clip.reference_source.read()))
-    else:
-        reference = _frame(clip.source, clip.reference_frame or 0)
-    poses = annotations = None
-    if clip.annotations is not None:
-        known = clip.annotations
-        poses = DrivingPoses(known.keypoints, known.visibility)
-        annotations = known.reference()
-        if annotations is None:
-            index = clip.reference_frame or 0
-            annotations = ReferenceAnnotations(
-                keypoints=known.keypoints[index],
-                visibility=known.visibility[index],
-                mask=known.masks(index, index + 1)[0],
-                depth=known.depth(index, index + 1)[0],
-            )
-    return Case(
-        clip=clip.name,
-        frames=clip.frames,
-        fps=clip.fps,
-        size=clip.source.size,
-        seed=seed,
-        reference=reference,
-        poses=poses,
-        reference_annotations=annotations,
-        truth=clip.source if with_truth else None,
-    )
-
-
 def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a method, held against the case as they come.
 
     Raises:
         MethodError: for a wrong number, type, shape or size of frames, or whatever else the method raises.
     """
-    where = f"method '{method.name}', clip '{case.clip}'"
+    where = f"method '{method.id}', clip '{case.clip}'"
     size: tuple[int, ...] | None = None
     count = 0
     for frame in _guarded(method, case, where):
@@ -301,21 +314,6 @@ def checked_frames(method: Method, case: Case) -> Iterator[npt.NDArray[np.uint8]
         yield frame
     if count != case.frames:
         raise MethodError(f"{where}: {count} frames, {case.frames} were asked for")
-
-
-def case_digest(case: Case) -> str:
-    """SHA-256 (hex) over everything that a method is given: a case with another digest has other frames."""
-    digest = hashlib.sha256(repr((case.clip, case.frames, case.fps, case.size, case.seed)).encode())
-    digest.update(frame_digest(case.reference))
-    arrays = [case.poses.keypoints, case.poses.visibility] if case.poses else []
-    if case.reference_annotations:
-        known = case.reference_annotations
-        arrays += [known.keypoints, known.visibility, known.mask, known.depth]
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    if case.truth is not None:
-        digest.update(case.truth.digest().encode())
-    return digest.hexdigest()
 
 
 def _guarded(method: Method, case: Case, where: str) -> Iterator[npt.NDArray[np.uint8]]:
@@ -356,10 +354,3 @@ def _digest_of(checkpoint: Path) -> str:
     except OSError as error:
         raise MethodError(f"{checkpoint}: cannot be read ({error.strerror or error}); mend its permissions") from error
     return digest.hexdigest()
-
-
-def _frame(source: FrameSource, index: int) -> npt.NDArray[np.uint8]:
-    for number, frame in enumerate(source.read()):
-        if number == index:
-            return frame
-    raise VideoError(f"the clip has no frame {index}, which its data set names as the reference")

@@ -21,6 +21,7 @@ __all__ = [
     "DatasetInfo",
     "MethodInfo",
     "MetricResult",
+    "NativeOutput",
     "PredictionsInfo",
     "ProtocolResult",
     "Provenance",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 SCHEMA = "mcbench.result/1"
+
+MAX_BYTES = 64 << 20
+"""Of a file; a clip takes about 1 KB."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -129,6 +133,36 @@ class ProtocolResult(_Record):
     """By clip name."""
 
 
+class NativeOutput(_Record):
+    """What a program's frames were before the protocol, and the code that made them."""
+
+    size: tuple[int, int] | None = None
+    """Height and width of its frames; null where the program decides, and `predictions.size` alone says it."""
+
+    container: Literal["png", "jpeg", "mp4"]
+    """What it writes: `png` keeps every value, `jpeg` and `mp4` do not."""
+
+    fps: Finite | None = None
+    """Frames a second that its video says; null for pictures, and where it has the clip's own."""
+
+    driver: str = Field(max_length=100)
+    """What drives it: `densepose`, `openpose`, `drawn poses`, `truth video`, or its own word for another kind."""
+
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")] | None = None
+    """Git commit of the user's checkout of it; null where that is no git checkout."""
+
+    dirty: bool | None = None
+    """Whether that checkout had uncommitted changes; null where it cannot be told."""
+
+    def told(self) -> str:
+        """All of it in one line."""
+        size = f"{self.size[1]} x {self.size[0]} " if self.size else ""
+        rate = f" at {self.fps:g} frames a second" if self.fps is not None else ""
+        changed = " with uncommitted changes" if self.dirty else ""
+        commit = f", commit {self.commit[:12]}{changed}" if self.commit else ""
+        return f"{size}{self.container}{rate}, driven by {self.driver}{commit}"
+
+
 class MethodInfo(_Record):
     """What was measured."""
 
@@ -146,6 +180,9 @@ class MethodInfo(_Record):
 
     needs_truth: bool = False
     """Whether it was shown the truth; starred in tables."""
+
+    native: NativeOutput | None = None
+    """What its frames were before the protocol, where a program of its own made them."""
 
     note: str | None = None
     """What a reader must know of the method before its numbers mean anything, such as that it was never trained."""
@@ -266,15 +303,31 @@ def read_result(path: Path | str) -> Result:
     if path.is_dir():
         path = path / "result.json"
     try:
+        # A pipe or a device would be waited for, or never end.
+        if path.exists() and not path.is_file():
+            raise ResultError(f"{path}: no ordinary file; give a run folder or its result.json")
+        if path.stat().st_size > MAX_BYTES:
+            raise ResultError(f"{path}: {path.stat().st_size} bytes, a result has {MAX_BYTES} at most; make it anew")
         return Result.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultError(f"{path}: no such result; make one with `mcbench eval` or `mcbench score`") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise _misfit(path, error) from None
         raise ResultError(f"{path}: cannot be read ({error})") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"]) or "document"
-        raise ResultError(f"{path}: not a result of schema {SCHEMA}: {place}: {fault['msg']}") from None
+
+
+def _misfit(path: Path, error: ValidationError) -> ResultError:
+    """Why a document is no result of this schema."""
+    fault = error.errors()[0]
+    if fault["loc"] == ("schema",):
+        given = " ".join(str(fault.get("input")).split())[:40]
+        return ResultError(
+            f"{path}: schema {given}, this mcbench reads {SCHEMA}; read it with the version that wrote it, or make the"
+            " result anew"
+        )
+    place = ".".join(str(part) for part in fault["loc"]) or "document"
+    return ResultError(f"{path}: not a result of schema {SCHEMA}: {place}: {fault['msg']}")
 
 
 def write_result(result: Result, path: Path) -> None:

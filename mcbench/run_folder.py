@@ -2,6 +2,7 @@
 
     <run>/run.json                          what is measured here; a run of something else is refused
     <run>/predictions/<clip>/00000.png      lossless, made by `mcbench eval`
+    <run>/work/<clip>/                      inputs, outputs and logs of a method's own programs, where it has any
     <run>/measurements/<clip>.safetensors   one file a clip; it is there whole or not at all
     <run>/result.json
     <run>/.cases/<clip>, .locks/            which case of a clip has the clip's name; who works on it
@@ -23,6 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mcbench.atomic import write_text
+from mcbench.cases import lock_of
 from mcbench.errors import ResultError, UsageError
 
 __all__ = ["RunFolder"]
@@ -76,6 +78,21 @@ class RunFolder:
     def prediction(self, slot: str) -> Path:
         """Folder of the frames of a case."""
         return self.path / "predictions" / slot
+
+    def work(self, slot: str) -> Path:
+        """Folder in which a method may keep what belongs to a case; only the method makes it."""
+        return self.path / "work" / slot
+
+    def is_worked_on(self, slot: str) -> bool:
+        """Whether another process works on a case along with others, as `Case.folder` says."""
+        file = lock_of(self.work(slot))
+        if not file.exists():
+            return False
+        lock = FileLock(file)
+        if not self._acquire(lock, timeout=0):
+            return True
+        lock.release()
+        return False
 
     def measurement(self, slot: str) -> Path:
         """Measurement file of a case."""

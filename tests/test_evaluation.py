@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
@@ -402,3 +403,57 @@ class TestChoices:
         assert resolve_device("cpu") == "cpu"
         with pytest.raises(UsageError, match="no device is called"):
             resolve_device("gpu")
+
+
+class TestCasesTogether:
+    """What a method that makes several clips at once is told, and how it shares them with other processes."""
+
+    def test_it_is_told_what_has_no_frames_yet(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, dimmer: Dimmer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        truth = open_truth(clip_folders("truth", 3, 2))
+        told: list[list[tuple[str, str]]] = []
+
+        def expect(cases: Any) -> None:
+            self.cases = cases
+
+        def animate(case: Case) -> Iterator[np.ndarray]:
+            told.append([(other.clip, other.folder.relative_to(tmp_path).as_posix()) for other in self.cases])  # type: ignore[union-attr]
+            yield from [case.reference] * case.frames
+
+        monkeypatch.setattr(dimmer, "expect", expect)
+        monkeypatch.setattr(dimmer, "animate", animate)
+        evaluate(dimmer, truth, out=tmp_path / "run", weights="random@1")
+        # The clip that is being asked for is claimed, and so not among those that are expected.
+        assert told == [[("b", "run/work/b"), ("c", "run/work/c")], [("c", "run/work/c")], []]
+
+    def test_a_clip_that_another_process_makes_along_with_its_own_comes_later(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, dimmer: Dimmer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        truth = open_truth(clip_folders("truth", 3, 2))
+        (tmp_path / "run" / "work").mkdir(parents=True)
+        other = FileLock(tmp_path / "run" / "work" / ".a.lock")
+        other.acquire()
+        plain = dimmer.animate
+
+        def animate(case: Case) -> Iterator[np.ndarray]:
+            other.release()
+            yield from plain(case)
+
+        monkeypatch.setattr(dimmer, "animate", animate)
+        evaluate(dimmer, truth, out=tmp_path / "run", weights="random@1")
+        assert dimmer.asked == ["b", "c", "a"]
+
+    def test_settings_that_do_not_decide_the_frames_may_change(
+        self, clip_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        truth = open_truth(clip_folders("truth", 1, 2))
+        evaluate(Dimmer(Dimmer.Settings(step=1)), truth, out=tmp_path / "run", weights="random@1")
+        with pytest.raises(ResultError, match="holds a run with settings"):
+            evaluate(Dimmer(Dimmer.Settings(step=2)), truth, out=tmp_path / "run", weights="random@1")
+        monkeypatch.setattr(Dimmer, "incidental", frozenset({"step"}))
+        for step in (1, 2):
+            run = tmp_path / "other"
+            result = evaluate(Dimmer(Dimmer.Settings(step=step)), truth, out=run, weights="random@1")
+            assert result is not None
+            assert result.method.settings == {"step": step}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from mcbench.datasets import open_truth
+from mcbench.cases import Case, case_digest, make_case
+from mcbench.datasets import load_dataset, open_truth
 from mcbench.errors import MethodError, UsageError
-from mcbench.methods import Case, Method, available_methods, checked_frames, load_method, make_case, settings_document
+from mcbench.methods import Method, available_methods, checked_frames, load_method, settings_document
 
 
 class Adjustable(Method):
@@ -189,3 +191,46 @@ def test_a_case_without_the_truth(clip_folders: Callable[..., Path]) -> None:
     assert np.array_equal(case.reference, next(iter(clip.source.read())))
     truth: Any = make_case(clip, seed=7, with_truth=True).truth
     assert truth is clip.source
+
+
+def test_a_case_with_the_driving_video(clip_folders: Callable[..., Path], tmp_path: Path) -> None:
+    clip = open_truth(clip_folders("truth", 1)).clips[0]
+    without = make_case(clip, seed=7, with_truth=False)
+    case: Any = make_case(clip, seed=7, with_truth=False, with_driving_video=True)
+    assert case.truth is None
+    assert case.driving_video is clip.source
+    assert case_digest(case) != case_digest(without)
+    placed = replace(without, folder=tmp_path / "work" / "a")
+    assert case_digest(placed) == case_digest(without)
+    assert (without.lock, placed.lock) == (None, tmp_path / "work" / ".a.lock")
+
+
+def test_annotations_over_time_are_for_those_who_may_see_them() -> None:
+    clip = load_dataset("synthetic-mini", clips=1, frames=2).clips[0]
+    assert clip.annotations is not None
+    for asked, given in (
+        ({"with_truth": False}, None),
+        ({"with_truth": False, "with_driving_video": True}, clip.annotations),
+        ({"with_truth": True}, clip.annotations),
+    ):
+        assert make_case(clip, 0, **asked).annotations is given
+    assert make_case(clip, 0, with_truth=False).poses is not None
+
+
+def test_what_stands_behind_a_colon(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [metadata.EntryPoint("adjustable", f"{__name__}:Adjustable", "mcbench.methods")]
+    monkeypatch.setattr("mcbench.methods.metadata.entry_points", lambda group: entries)
+    with pytest.raises(UsageError, match="'adjustable' takes nothing behind a colon"):
+        load_method("adjustable:30")
+    monkeypatch.setattr(Adjustable, "argument", "steps")
+    assert load_method("adjustable:30").settings.model_dump()["steps"] == 30
+    assert load_method("adjustable:30", settings={"steps": "30"}).settings.model_dump()["steps"] == 30
+    with pytest.raises(UsageError, match="contradict each other"):
+        load_method("adjustable:30", settings={"steps": "20"})
+
+
+def test_a_method_of_this_process_needs_and_says_nothing() -> None:
+    method = Adjustable(Adjustable.Settings())
+    assert (method.id, method.native, method.lacks(), method.questions()) == ("adjustable", None, (), ())
+    with pytest.raises(UsageError, match="needs no configuring"):
+        method.configure({})

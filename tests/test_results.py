@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcbench import results
 from mcbench.errors import ResultError
-from mcbench.results import MetricResult, Result, read_result, write_result
+from mcbench.results import MAX_BYTES, MetricResult, NativeOutput, Result, read_result, write_result
 
 
 @pytest.fixture
@@ -120,3 +121,33 @@ def test_every_field_is_documented() -> None:
                 is_model = ast.unparse(field.annotation) in vars(results)
                 documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 assert is_model or documented, f"{model.name}.{field.target.id}"
+
+
+def test_another_schema_is_named_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    file.write_text('{"schema": "mcbench.result/9"}', encoding="utf-8")
+    with pytest.raises(
+        ResultError, match=r"schema mcbench\.result/9, this mcbench reads mcbench\.result/1; read it with"
+    ):
+        read_result(file)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(ResultError, match="no ordinary file"):
+        read_result(tmp_path)
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "result.json").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ResultError, match="at most"):
+        read_result(tmp_path)
+
+
+def test_what_a_program_wrote_in_words() -> None:
+    known = NativeOutput(size=(384, 256), container="mp4", fps=25.0, driver="densepose", commit="ab" * 20, dirty=True)
+    assert known.told() == (
+        "256 x 384 mp4 at 25 frames a second, driven by densepose, commit abababababab with uncommitted changes"
+    )
+    assert NativeOutput(container="png", driver="drawn poses").told() == "png, driven by drawn poses"

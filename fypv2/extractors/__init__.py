@@ -2,7 +2,8 @@
 
 `base` holds the interfaces; `dwpose`, `raft` and `depth_anything` estimate, `annotations` knows; `tracking` says who is
 who over time; `openpose_json`, `skeleton_video` (with `skeleton_frame` and `skeleton_colours`) and `pose_files` read
-poses that somebody else made. Libraries that only one of them needs are imported when it is made.
+poses that somebody else made; `driving` reads or finds those that drive a clip, and `cache` keeps what was found.
+Libraries that only one of them needs are imported when it is made.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fypv2.extractors.base import (
     WeightsUsed,
 )
 from fypv2.extractors.depth_anything import DepthAnything
+from fypv2.extractors.driving import clip_poses, picture_poses, reference_poses, video_poses
 from fypv2.extractors.dwpose import DWPose
 from fypv2.extractors.openpose_json import read_openpose_json, write_openpose_json
 from fypv2.extractors.pose_files import read_poses, save_poses
@@ -47,10 +49,14 @@ __all__ = [
     "SkeletonDrawings",
     "TrackSettings",
     "WeightsUsed",
+    "clip_poses",
+    "picture_poses",
     "poses_from_annotations",
     "read_openpose_json",
     "read_poses",
+    "reference_poses",
     "save_poses",
     "track_people",
+    "video_poses",
     "write_openpose_json",
 ]

@@ -38,7 +38,12 @@ $ mcbench eval --method truth --frames 16 --protocol mcbench@1 --workers 2"""
 
 
 def run(
-    method: Annotated[str, typer.Option("--method", help="One of `mcbench methods`.", metavar="NAME")],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="One of `mcbench methods`; command:'PROGRAM …' runs one of your own.", metavar="NAME"
+        ),
+    ],
     dataset: Annotated[str, typer.Option("--dataset", help="What to measure it on.", metavar="D")] = "synthetic-mini",
     split: SplitOption = None,
     protocol: ProtocolOption = None,
@@ -76,7 +81,7 @@ def run(
         made = load_method(method, settings=settings, checkpoint=checkpoint, device=device)
         with drawing(dataset) as on_frame:
             loaded = load_dataset(dataset, clips=clips, frames=frames, on_frame=on_frame, split=split)
-        out = out or Path("runs") / f"{method}-{dataset}"
+        out = out or Path("runs") / f"{made.id}-{dataset}"
         result = evaluate(
             made, loaded, protocols=protocols, weights=chosen, out=out, device=device, seed=seed, reporter=reporter
         )

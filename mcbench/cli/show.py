@@ -114,6 +114,8 @@ def _footnotes(result: Result) -> list[str]:
     notes = [f"{', '.join(labels)}: {text}" for text, labels in said.items()]
     if any(metric.split_half is not None for item in result.protocols.values() for metric in item.metrics.values()):
         notes.append("split-half: mean distance between two halves of the truth's own videos, for scale")
+    if result.method.native is not None:
+        notes.append(f"frames of a program of its own: {result.method.native.told()}")
     if result.method.needs_truth:
         notes.append("* was shown the truth")
     return notes

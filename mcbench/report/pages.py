@@ -149,6 +149,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         "Version": method.version,
         "Checkpoint": method.checkpoint_sha256,
         "Settings": json.dumps(method.settings, ensure_ascii=False) if method.settings else None,
+        "Its own frames": method.native.told() if method.native else None,
         "Frames": f"{frames.container}, {_size(frames.size)}, digest {frames.digest[:12]}",
         "Converted": "; ".join(frames.conversions) or None,
         "Command": origin.command,

@@ -77,6 +77,7 @@ def _provenance(result: Result) -> list[tuple[str, str]]:
     facts = {
         "method": " ".join(filter(None, [result.method.name, result.method.version])),
         "data set": f"{dataset.name} {dataset.version}: {dataset.clips} clips, {dataset.frames} frames",
+        "its own frames": result.method.native.told() if result.method.native else "",
         "predictions": ", ".join(
             [
                 predictions.container,
@@ -93,7 +94,7 @@ def _provenance(result: Result) -> list[tuple[str, str]]:
         "start": run.start,
         "seconds": f"{run.seconds:.1f}",
     }
-    return list(facts.items())
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def _hashes(result: Result, sha256: str | None) -> list[tuple[str, str]]:

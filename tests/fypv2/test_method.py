@@ -15,7 +15,7 @@ from small_models import SIDE, mini_config, picture, walk
 from fypv2.checkpoint import fresh_pipeline, save_pipeline
 from fypv2.config import STARTING_REPORT
 from fypv2.errors import CheckpointError, PipelineError
-from fypv2.extractors import save_poses, write_openpose_json
+from fypv2.extractors import ExtractorRecord, save_poses, write_openpose_json
 from fypv2.memory import in_memory, make_pipeline
 from fypv2.method import FollowYourPoseV2
 from mcbench import (
@@ -27,6 +27,8 @@ from mcbench import (
     evaluate,
     load_dataset,
     load_method,
+    open_frames,
+    write_frames,
 )
 
 
@@ -199,3 +201,38 @@ def test_too_little_memory_names_the_switches(error: Exception) -> None:
 def test_other_faults_are_not_taken_for_memory() -> None:
     with pytest.raises(RuntimeError, match="shape"), in_memory("clip 'a'"):
         raise RuntimeError("shape")
+
+
+class _Found:
+    """In place of DWPose: finds the poses of `walk`, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self.record = ExtractorRecord("found", {})
+
+    def poses(self, frames: Any, *, characters: int | None = None) -> Any:
+        self.frames.append(len(list(frames)))
+        return walk(self.frames[-1])
+
+
+def test_poses_are_found_in_the_driving_video(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _Found()
+    monkeypatch.setattr("fypv2.extractors.driving._made", lambda device: found)
+    write_frames(tmp_path / "video", np.stack([picture(seed) for seed in range(3)]))
+    bare = case(poses=None, reference_annotations=None, driving_video=open_frames(tmp_path / "video"))
+    frames = frames_of(made(checkpoint, poses="dwpose", steps="1"), bare)
+    assert sorted(found.frames) == [1, 2]
+    save_poses(walk(2), tmp_path / "poses" / "a.safetensors")
+    save_poses(walk(1), tmp_path / "poses" / "a-reference.safetensors")
+    assert np.array_equal(frames, frames_of(made(checkpoint, poses=str(tmp_path / "poses"), steps="1"), bare))
+    assert np.array_equal(frames, frames_of(made(checkpoint, poses="dwpose", steps="1"), bare))
+    assert sorted(found.frames) == [1, 2]
+
+
+def test_poses_can_be_found_only_in_a_driving_video(checkpoint: Path) -> None:
+    assert FollowYourPoseV2.needs_driving_video
+    assert not FollowYourPoseV2.needs_truth
+    with pytest.raises(MethodError, match=r"clip 'a' has no driving video .* --set poses=DIR"):
+        frames_of(made(checkpoint, poses="dwpose"), case(poses=None))

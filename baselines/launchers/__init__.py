@@ -1,0 +1,1 @@
+"""Small files that the user's own interpreter runs: each mends what keeps a program from starting, and starts it."""
