@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from fypv2.errors import PipelineError
+from fypv2.shipped import choose_checkpoint
 from mcbench import open_frames, write_frames, write_video
 
 if TYPE_CHECKING:
@@ -71,12 +72,24 @@ def run(
         ),
     ],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Folder of a trained model.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="Folder of a trained model, or the name of one that ships: fypv2-tiny, which is the default.",
+            metavar="DIR",
+        ),
     ] = None,
     config: Annotated[
         str,
-        typer.Option("--config", help="Without a checkpoint: which model to draw fresh weights for.", metavar="NAME"),
+        typer.Option(
+            "--config",
+            help="Without a checkpoint: which model; trained where its weights ship, else fresh.",
+            metavar="NAME",
+        ),
     ] = "tiny",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Fresh weights of the config, also where trained ones ship.", metavar="")
+    ] = False,
     reference_poses: Annotated[
         Path | None,
         typer.Option("--reference-poses", help=f"Poses in the picture: {_POSES}.", metavar="POSES"),
@@ -146,6 +159,7 @@ def run(
 ) -> int:
     """Animate the people of a picture by driving poses."""
     assignment = _assignment(assign)
+    checkpoint = choose_checkpoint(checkpoint, config=config, fresh=fresh)
     if fps is not None and not fps < _MOST_FPS:
         raise PipelineError(f"--fps {fps}; give less than {_MOST_FPS}")
     results = [out] if grid is None else [out, grid]

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import typer
 
-from fypv2.cli import animate, init
+from fypv2.cli import animate, init, preprocess, train
 from mcbench import run_command_line
 
 __all__ = ["app", "main"]
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _verb in (init, animate):
+for _verb in (init, preprocess, train, animate):
     app.command(_verb.NAME, epilog=_verb.EXAMPLES)(_verb.run)
 
 

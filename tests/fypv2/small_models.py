@@ -21,8 +21,9 @@ def mini_config(**changes: Any) -> ModelConfig:
     plan = load_config("tiny").model_dump(mode="json")
     widths = [32, 32, 64]
     plan["unet"] |= {"sample_size": 8, "block_out_channels": widths, "attention_head_dim": 2, "cross_attention_dim": 16}
+    plan["unet"] |= {"in_channels": 4, "out_channels": 4}
     plan["motion"] |= {"block_out_channels": widths, "motion_num_attention_heads": 2}
-    plan["vae"] |= {"block_out_channels": [8, 8, 16, 16], "norm_num_groups": 4, "sample_size": 64}
+    plan["vae"] |= {"block_out_channels": [8, 8, 16, 16], "norm_num_groups": 4, "sample_size": 64, "latent_channels": 4}
     plan["image_encoder"] |= {
         "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
         "image_size": 16, "projection_dim": 16,

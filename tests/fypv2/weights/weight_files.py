@@ -58,7 +58,9 @@ def sample_config() -> ModelConfig:
         "motion_num_attention_heads": 2,
         "motion_layers_per_block": 2,
     }
-    content["vae"] |= {"block_out_channels": [32, 32, 32, 64], "mid_block_add_attention": True}
+    content["vae"] |= {"block_out_channels": [32, 32, 32, 64], "mid_block_add_attention": True, "latent_channels": 4}
+    content["vae"] |= {"norm_num_groups": 32}
+    content["unet"] |= {"in_channels": 4, "out_channels": 4}
     content["image_encoder"] |= {"hidden_size": 32, "intermediate_size": 64, "projection_dim": 32}
     content["guider"] = {"channels": [4, 4, 8, 8]}
     return ModelConfig.model_validate(content)

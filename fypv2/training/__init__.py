@@ -1,0 +1,1 @@
+"""Training: data that comes ready, one step as one module, one loop, and checkpoints that continue it."""
