@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,28 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MCBENCH_WEIGHTS", raising=False)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MCBENCH_PARENT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def mcbench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[str], tuple[int, str, str]]:
+    """Runs a command line in a folder of its own, 80 columns wide: exit code, stdout, stderr."""
+    from mcbench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for console in ("output", "errors"):  # they hold on to the streams that they were made with
+        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
+
+    def run(arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main.main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 def moving_square(frames: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> np.ndarray:

@@ -25,7 +25,6 @@ from mcbench.cli import (
     env,
     eval,
     leaderboard,
-    main,
     methods,
     report,
     score,
@@ -39,26 +38,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURING = (eval, score, doctor, download, datasets, methods, env)
 """Their examples run here, one after the other; those of the others in their own tests, on results made there."""
 VERBS = (*MEASURING, compare, report, table, leaderboard, submit, verify)
-
-
-@pytest.fixture
-def mcbench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[[str], tuple[int, str, str]]:
-    """Runs a command line in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    # The consoles hold on to the streams that they were made with.
-    for stream in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{stream}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 class TestFaults:

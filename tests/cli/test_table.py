@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mcbench.cli import main, table
+from mcbench.cli import table
 
 # The tests are no packages.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "leaderboard"))
@@ -19,23 +18,6 @@ from paper_results import make_result, write_run
 
 Run = Callable[[str], tuple[int, str, str]]
 KEYS = ["method", "fid", "ssim", "psnr", "lpips", "l1", "fid_vid", "fvd"]
-
-
-@pytest.fixture
-def mcbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command line in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    for console in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 class TestFormats:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,28 +12,10 @@ import pytest
 from compare_samples import world
 from rich.console import Console
 
-from mcbench.cli import compare, main
+from mcbench.cli import compare
 from mcbench.protocol import PROTOCOLS
 
 Run = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def mcbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command line in a folder of its own, 80 columns wide: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    for console in ("output", "errors"):  # they hold on to the streams that they were made with
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_json_is_one_document(mcbench: Run) -> None:

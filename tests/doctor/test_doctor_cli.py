@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mcbench.cli import main
 from mcbench.doctor import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def mcbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command line in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    # The consoles hold on to the streams that they were made with.
-    for console in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

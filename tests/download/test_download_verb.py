@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import shlex
 import socket
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,6 @@ import pytest
 from torn_server import Reply, Server
 
 from mcbench.backbones.weights import REGISTRY
-from mcbench.cli import main
 from mcbench.datasets.cards import DataCard, read_card
 from mcbench.datasets.synthetic import specs
 
@@ -24,20 +21,9 @@ Run = Callable[[str], tuple[int, str, str]]
 
 
 @pytest.fixture
-def mcbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def download(mcbench: Run) -> Run:
     """Runs `mcbench download …` in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    for console in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", "download", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
+    return lambda arguments: mcbench(f"download {arguments}")
 
 
 @pytest.fixture
@@ -75,80 +61,80 @@ def zip_of_clips(folder: Path) -> bytes:
 
 @pytest.mark.usefixtures("small_synthetic", "no_network")
 class TestSynthetic:
-    def test_drawn_once_then_there(self, mcbench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        code, out, error = mcbench("synthetic-mini --offline --json")
+    def test_drawn_once_then_there(self, download: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        code, out, error = download("synthetic-mini --offline --json")
         assert (code, error) == (0, "")
         (first,) = json.loads(out)
         assert (first["state"], first["clips"], first["frames"], first["pinned"]) == ("drawn", 2, 6, None)
         # The second decodes nothing.
         monkeypatch.setattr("mcbench.download.sets.describe_clip", lambda *_: pytest.fail("decoded again"))
-        (second,) = json.loads(mcbench("synthetic-mini --json")[1])
+        (second,) = json.loads(download("synthetic-mini --json")[1])
         assert second == {**first, "state": "there"}
 
-    def test_a_frame_that_was_changed_is_seen(self, mcbench: Run) -> None:
-        (first,) = json.loads(mcbench("synthetic-mini --json")[1])
+    def test_a_frame_that_was_changed_is_seen(self, download: Run) -> None:
+        (first,) = json.loads(download("synthetic-mini --json")[1])
         frames = sorted(Path(first["folder"]).glob("*/frames/*.png"))
         frames[0].write_bytes(frames[1].read_bytes())
-        (second,) = json.loads(mcbench("synthetic-mini --json")[1])
+        (second,) = json.loads(download("synthetic-mini --json")[1])
         assert second["fingerprint"] != first["fingerprint"]
 
     @pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"test": value, "other": "0" * 64}])
     def test_the_cards_digest_is_the_one_made(
-        self, mcbench: Run, monkeypatch: pytest.MonkeyPatch, wrap: Callable[[str], object]
+        self, download: Run, monkeypatch: pytest.MonkeyPatch, wrap: Callable[[str], object]
     ) -> None:
-        (made,) = json.loads(mcbench("synthetic-mini --json")[1])
+        (made,) = json.loads(download("synthetic-mini --json")[1])
         pin(monkeypatch, wrap(made["fingerprint"]))
-        code, out, _ = mcbench("synthetic-mini")
+        code, out, _ = download("synthetic-mini")
         assert code == 0
         assert "as its card says" in out
         pin(monkeypatch, wrap("0" * 64))
-        code, out, error = mcbench("synthetic-mini")
+        code, out, error = download("synthetic-mini")
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert "these frames have the fingerprint" in error
         assert made["fingerprint"] in error
 
-    def test_several_at_once_in_a_folder_of_choice(self, mcbench: Run, tmp_path: Path) -> None:
-        code, out, _ = mcbench("synthetic-mini synthetic-misaligned synthetic-mini --root here --json")
+    def test_several_at_once_in_a_folder_of_choice(self, download: Run, tmp_path: Path) -> None:
+        code, out, _ = download("synthetic-mini synthetic-misaligned synthetic-mini --root here --json")
         assert code == 0
         assert [document["name"] for document in json.loads(out)] == ["synthetic-mini", "synthetic-misaligned"]
         assert all(str(tmp_path / "here") in document["folder"] for document in json.loads(out))
         assert not (tmp_path / "home").exists()
 
-    def test_a_full_disk(self, mcbench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_disk(self, download: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("mcbench.datasets.synthetic.dataset._write", full)
-        code, out, error = mcbench("synthetic-mini")
+        code, out, error = download("synthetic-mini")
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert "the disk is full" in error
 
 
 class TestImport:
-    def test_a_folder_of_ones_own(self, mcbench: Run, clip_folders: Callable[..., Path]) -> None:
+    def test_a_folder_of_ones_own(self, download: Run, clip_folders: Callable[..., Path]) -> None:
         clip_folders("truth")
-        (first,) = json.loads(mcbench("my-set --source truth --offline --json")[1])
+        (first,) = json.loads(download("my-set --source truth --offline --json")[1])
         assert (first["name"], first["state"], first["clips"], first["frames"]) == ("my-set", "imported", 2, 36)
         for again in ("my-set --source truth --json", "my-set --json"):
-            assert json.loads(mcbench(again)[1]) == [{**first, "state": "there"}]
+            assert json.loads(download(again)[1]) == [{**first, "state": "there"}]
 
     def test_an_archive_from_a_server_that_breaks_off(
-        self, mcbench: Run, clip_folders: Callable[..., Path], server: Server
+        self, download: Run, clip_folders: Callable[..., Path], server: Server
     ) -> None:
         server.body = zip_of_clips(clip_folders("truth"))
         server.script = [Reply(tear=1000), Reply(status=503), Reply(tear=2000)]
-        code, out, error = mcbench(f"my-set --source {server.address}/clips.zip --split val")
+        code, out, error = download(f"my-set --source {server.address}/clips.zip --split val")
         assert (code, error) == (0, "")
         assert out.startswith("my-set: imported; split val, 2 clips, 36 frames, fingerprint ")
         count = len(server.requests)
-        assert mcbench(f"my-set --source {server.address}/clips.zip --split val")[1].startswith("my-set: there")
+        assert download(f"my-set --source {server.address}/clips.zip --split val")[1].startswith("my-set: there")
         assert len(server.requests) == count
 
     def test_the_wrong_data_set_says_where_the_files_are(
-        self, mcbench: Run, clip_folders: Callable[..., Path], server: Server, tmp_path: Path
+        self, download: Run, clip_folders: Callable[..., Path], server: Server, tmp_path: Path
     ) -> None:
         server.body = zip_of_clips(clip_folders("truth"))
-        code, out, error = mcbench(f"multi-character --source {server.address}/clips.zip")
+        code, out, error = download(f"multi-character --source {server.address}/clips.zip")
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert "2 clips, 36 frames, but multi-character is 20 clips, 3917 frames" in error
         assert "remove it to fetch it anew" in error
@@ -179,36 +165,36 @@ class TestImport:
     )
     @pytest.mark.usefixtures("no_network")
     def test_faults(
-        self, mcbench: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str, words: str
+        self, download: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str, words: str
     ) -> None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-        code, out, error = mcbench(arguments)
+        code, out, error = download(arguments)
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert words in error
 
-    def test_a_second_name_that_is_wrong_stops_all_before_the_first(self, mcbench: Run, tmp_path: Path) -> None:
-        code, out, _ = mcbench("synthetic-mini my-set")
+    def test_a_second_name_that_is_wrong_stops_all_before_the_first(self, download: Run, tmp_path: Path) -> None:
+        code, out, _ = download("synthetic-mini my-set")
         assert (code, out) == (2, "")
         assert not (tmp_path / "home" / "datasets").exists()
 
 
 class TestWeights:
     @pytest.mark.usefixtures("no_network")
-    def test_offline_tells_what_is_there(self, mcbench: Run) -> None:
-        code, out, error = mcbench("weights --offline")
+    def test_offline_tells_what_is_there(self, download: Run) -> None:
+        code, out, error = download("weights --offline")
         assert (code, error) == (0, "")
         assert [line.split(":")[0] for line in out.splitlines()] == list(REGISTRY)
-        (document,) = json.loads(mcbench("weights --offline --json")[1])
+        (document,) = json.loads(download("weights --offline --json")[1])
         assert [file["state"] for file in document["files"]] == ["missing"] * 5
 
     def test_what_cannot_be_had_is_told_and_exits_with_1(
-        self, mcbench: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+        self, download: Run, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name, entry in list(REGISTRY.items()):
             addresses = entry.addresses if name == "r3d50" else (f"{server.address}/{name}",)
             monkeypatch.setitem(REGISTRY, name, dataclasses.replace(entry, addresses=addresses))
         server.usual = Reply(status=403)
-        code, out, error = mcbench("weights")
+        code, out, error = download("weights")
         assert (code, error) == (1, "")
         assert out.count("may ask for a form or an account") == 4
         assert "open https://drive.google.com" in out

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from site_entries import hostile_entries, made_entry, made_result
 
-from mcbench.cli import leaderboard, main
+from mcbench.cli import leaderboard
 from mcbench.leaderboard.paper import read_paper_tables
 from mcbench.site import Entry
 from mcbench.site.collect import entries_of_paper
@@ -20,31 +18,12 @@ from mcbench.site.collect import entries_of_paper
 Run = Callable[[str], tuple[int, str, str]]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def entries(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
     """What the leaderboard holds: the paper's rows, and what a test adds."""
     held = [entry for table in read_paper_tables() for entry in entries_of_paper(table)]
     monkeypatch.setattr("mcbench.site.collect", lambda: held)
     return held
-
-
-@pytest.fixture
-def mcbench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, entries: list[Entry]
-) -> Run:
-    """Runs a command line in a folder of its own: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    for console in ("output", "errors"):
-        monkeypatch.setattr(f"mcbench.cli.console.{console}._file", None)
-
-    def run(arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcbench", *shlex.split(arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_a_board_in_the_terminal(mcbench: Run) -> None:
