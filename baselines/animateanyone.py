@@ -28,7 +28,6 @@ Precision is fp16, the device must be a CUDA GPU.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -41,8 +40,8 @@ from PIL import Image
 from pydantic import Field
 
 from baselines.base import Command, ExternalMethod, Job, OutputError, Weights
+from baselines.external.video_files import read_tile, write_exact_video
 from baselines.inputs import PoseSettings, driving_poses, pose_drawings, reference_square
-from baselines.video_files import read_tile, write_exact_video
 from mcbench import Case, MethodError, NativeOutput
 
 __all__ = ["AnimateAnyone"]
@@ -114,7 +113,6 @@ class AnimateAnyone(ExternalMethod):
         """Write the reference (PNG) and the drawn poses (lossless RGB) of one clip."""
         side = self.settings.size
         inputs = folder / "inputs"
-        inputs.mkdir(parents=True, exist_ok=True)
         Image.fromarray(reference_square(case, side)).save(inputs / "reference.png")
         poses = driving_poses(case, side, extractor=self.settings.poses, device=self.device)
         drawings = pose_drawings(poses)
@@ -130,7 +128,6 @@ class AnimateAnyone(ExternalMethod):
         config = start / "animation.yaml"
         config.write_text(yaml.safe_dump(self._config(job.folder / "inputs"), sort_keys=False), encoding="utf-8")
         side = str(self.settings.size)
-        path = [str(self.place.repository), *filter(None, [self.place.environment.get("PYTHONPATH")])]
         return Command(
             argv=(
                 *(*self.place.interpreter, "-m", "scripts.pose2vid", "--config", str(config)),
@@ -138,7 +135,7 @@ class AnimateAnyone(ExternalMethod):
                 *("--seed", str(job.case.seed), "--cfg", str(self.settings.guidance_scale)),
                 *("--steps", str(self.settings.steps), "--fps", str(OUTPUT_FPS)),
             ),
-            env={"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"},
+            env={"PYTHONPATH": self.module_path(), "HF_HUB_OFFLINE": "1"},
             cwd=start,
         )
 

@@ -1,7 +1,7 @@
 """ExternalMethod: somebody else's model, run from the user's own checkout with the user's own interpreter.
 
 Nothing of it is vendored: an adapter writes the inputs that its program reads (`prepare`), says how it is started
-(`command`), and reads the frames that it wrote (`collect`). All else is here and in `baselines.starts`: one start for
+(`command`), and reads the frames that it wrote (`collect`). All else is here and in `baselines.external`: one start for
 many clips, timeouts, logs, taking up a run that stopped, and what goes into the result.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +17,16 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
-from baselines.checkout import Checkout
-from baselines.configuring import configure, lacks, questions
-from baselines.container import wrapped
-from baselines.digests import sha256_of
-from baselines.installation import Installation, Needs, Weights
-from baselines.process import Command
-from baselines.starts import Job, OutputError, ProgramMethod, ProgramSettings
+from baselines.external.checkout import Checkout
+from baselines.external.configuring import configure, lacks, questions
+from baselines.external.container import wrapped
+from baselines.external.digests import sha256_of
+from baselines.external.installation import Installation, Needs, Weights
+from baselines.external.process import Command
+from baselines.external.starts import Job, OutputError, ProgramMethod, ProgramSettings, file_name
 from mcbench import MethodError, NativeOutput, Question
 
-__all__ = ["Command", "ExternalMethod", "Job", "OutputError", "ProgramSettings", "Weights"]
+__all__ = ["Command", "ExternalMethod", "Job", "OutputError", "ProgramSettings", "Weights", "file_name"]
 
 
 class ExternalMethod(ProgramMethod):
@@ -125,6 +126,11 @@ class ExternalMethod(ProgramMethod):
         return self._checkout.commit
 
     @property
+    def uncommitted(self) -> str | None:
+        """SHA-256 of the uncommitted changes of the checkout."""
+        return self._checkout.changes
+
+    @property
     def dirty(self) -> bool | None:
         """Whether the checkout has uncommitted changes; None where it cannot be told."""
         return self._checkout.dirty
@@ -141,6 +147,10 @@ class ExternalMethod(ProgramMethod):
         return NativeOutput(
             size=size, container=container, fps=fps, driver=driver, commit=self.commit, dirty=self.dirty
         )
+
+    def module_path(self) -> str:
+        """PYTHONPATH under which a program finds its own modules when it is started outside its checkout."""
+        return os.pathsep.join([str(self.place.repository), *filter(None, [self.place.environment.get("PYTHONPATH")])])
 
     def start_command(self, jobs: Sequence[Job], folder: Path) -> tuple[Command, tuple[str, ...]]:
         """The command as it is run: with the installation's environment, inside the container where there is one."""

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from baselines.checkout import Checkout
+from baselines.external.checkout import Checkout
+from baselines.external.starts import Command, Job, OutputError, ProgramMethod, ProgramSettings
+from baselines.external.video_files import write_exact_video
 from baselines.inputs import PoseSettings, driving_poses, pose_drawings, reference_square
-from baselines.starts import Command, Job, OutputError, ProgramMethod, ProgramSettings
 from mcbench import KEYPOINT_NAMES, Case, MethodError, NativeOutput, open_frames, write_frames
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class CommandMethod(ProgramMethod):
         return self._checkout.commit if self._checkout else None
 
     @property
+    def uncommitted(self) -> str | None:
+        """SHA-256 of the uncommitted changes there."""
+        return self._checkout.changes if self._checkout else None
+
+    @property
     def native(self) -> NativeOutput:
         """PNG or mp4; how large is the program's choice."""
         return NativeOutput(
@@ -121,8 +127,6 @@ class CommandMethod(ProgramMethod):
             return
         poses = driving_poses(case, size, extractor=self.settings.poses, device=self.device)
         if "poses" in self._asked:
-            from baselines.video_files import write_exact_video
-
             write_exact_video(inputs / "poses.mp4", pose_drawings(poses), case.fps)
         if "pose_frames" in self._asked:
             write_frames(inputs / "poses", pose_drawings(poses))

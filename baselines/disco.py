@@ -27,7 +27,6 @@ Precision is fp16 and the device must be a CUDA GPU.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -37,10 +36,11 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from baselines.base import Command, ExternalMethod, Job, Weights
+from baselines.base import Command, ExternalMethod, Job, Weights, file_name
 from baselines.disco_poses import DRAWING_SIDE, disco_drawings
 from baselines.disco_tsv import TsvClip, frame_key, output_name, write_split
-from baselines.frame_files import read_frame_files
+from baselines.external.frame_files import read_frame_files
+from baselines.external.ports import free_port
 from baselines.inputs import (
     DensePoseSettings,
     InputError,
@@ -49,7 +49,6 @@ from baselines.inputs import (
     reference_densepose,
     reference_square,
 )
-from baselines.ports import free_port
 from mcbench import Case, MethodError, NativeOutput, to_square, write_frames
 
 __all__ = ["DisCo", "DisCoPlus"]
@@ -112,7 +111,12 @@ class DisCo(ExternalMethod):
     @property
     def native(self) -> NativeOutput:
         """256 x 256 PNG."""
-        return NativeOutput(size=(SIZE, SIZE), container="png", driver="openpose", commit=self.commit, dirty=self.dirty)
+        return self.native_output(size=(SIZE, SIZE), container="png", driver="openpose")
+
+    def files(self, case: Case) -> Sequence[Path]:
+        """Poses and masks of the user's."""
+        masks = self.settings.masks
+        return [*super().files(case), *([] if masks is None else [_mask_file(masks, case)])]
 
     def prepare(self, case: Case, folder: Path) -> None:
         """Write the reference, its mask and the drawings of one clip, as PNG files of 256 x 256."""
@@ -148,7 +152,7 @@ class DisCo(ExternalMethod):
 
     def collect(self, case: Case, folder: Path) -> Iterator[npt.NDArray[np.uint8]]:
         """The frames of one clip, without padding."""
-        return read_frame_files((_output(folder, number) for number in range(case.frames)), SIZE)
+        return read_frame_files((_output(folder, number) for number in range(case.frames)), (SIZE, SIZE))
 
     def _link_outputs(self, jobs: Sequence[Job], log: Path) -> None:
         """Let the program write each frame into its clip's own folder, so that a start that dies keeps what it made."""
@@ -156,7 +160,7 @@ class DisCo(ExternalMethod):
         predictions.mkdir(parents=True)
         for job in jobs:
             for number in range(job.case.frames):
-                name = output_name(frame_key(_key(job.case), number))
+                name = output_name(frame_key(file_name(job.case.clip), number))
                 (predictions / name).symlink_to(_output(job.folder, number))
 
     def _mask(self, case: Case) -> npt.NDArray[np.uint8]:
@@ -165,7 +169,7 @@ class DisCo(ExternalMethod):
             model, sha256 = self.settings.densepose, self.settings.densepose_sha256
             people = reference_densepose(case, SIZE, model=model, sha256=sha256, device=self.device).part > 0
         else:
-            people = to_square(_user_mask(self.settings.masks / f"{case.clip}.png", case), SIZE)[..., 0] > 127
+            people = to_square(_user_mask(_mask_file(self.settings.masks, case), case), SIZE)[..., 0] > 127
         return np.where(people, 255, 0).astype(np.uint8)
 
 
@@ -178,15 +182,6 @@ class DisCoPlus(DisCo):
     weights: ClassVar[tuple[Weights, ...]] = _weights("More TikTok-Style Training Data")
 
 
-def _key(case: Case) -> str:
-    """What the keys of a clip begin with.
-
-    Keys lose dots, slashes and spaces on their way to the name of an output: `a.b` and `ab` would be one. The digest of
-    a clip's name loses nothing.
-    """
-    return "clip-" + hashlib.sha256(case.clip.encode()).hexdigest()[:32]
-
-
 def _output(folder: Path, number: int) -> Path:
     return folder / "outputs" / f"{number:05d}.png"
 
@@ -194,7 +189,11 @@ def _output(folder: Path, number: int) -> Path:
 def _tsv_clip(job: Job) -> TsvClip:
     inputs = job.folder / "inputs"
     poses = [inputs / "poses" / f"{number:05d}.png" for number in range(job.case.frames)]
-    return TsvClip(_key(job.case), inputs / "reference.png", inputs / "mask.png", poses)
+    return TsvClip(file_name(job.case.clip), inputs / "reference.png", inputs / "mask.png", poses)
+
+
+def _mask_file(masks: Path, case: Case) -> Path:
+    return masks / f"{case.clip}.png"
 
 
 def _user_mask(path: Path, case: Case) -> npt.NDArray[np.uint8]:

@@ -21,8 +21,8 @@ What its sources (head 5bf30b7) do, and what is made of it here:
 - The folder `datasets` of the checkout holds no `__init__.py`, so an installed package of that name (Hugging Face's)
   hides it: the environment must not have one.
 
-Fine-tuning is in fp32 and needs a CUDA GPU. The networks of a clip lie in its folder `start`, some 10 GB, until its
-frames are read; `keep` leaves them there.
+Fine-tuning is in fp32 and needs a CUDA GPU. The networks of a clip lie in its folder `kept`, some 10 GB, until its
+frames are read; `--set keep=true` leaves them there. A clip that was stopped goes on behind the last step it had done.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from baselines.base import Command, ExternalMethod, Job, OutputError, Weights
+from baselines.base import Command, ExternalMethod, Job, Weights
+from baselines.external.frame_files import read_frame_files
 from baselines.inputs import DensePoseFrame, DensePoseSettings, densepose, reference_densepose, reference_square
+from baselines.launchers import LAUNCHERS
 from mcbench import Case, NativeOutput
 
 __all__ = ["DreamPose"]
@@ -52,7 +54,7 @@ IMAGE_ENCODER = "openai/clip-vit-base-patch32"
 UNET = "base/unet_epoch_20.pth"
 """The adapter is looked for where `unet_epoch` in this path is replaced by `adapter`."""
 ADAPTER = "base/adapter_20.pth"
-LAUNCHER = Path(__file__).with_name("launchers") / "dreampose.py"
+LAUNCHER = LAUNCHERS / "dreampose.py"
 
 
 class DreamPose(ExternalMethod):
@@ -135,6 +137,7 @@ class DreamPose(ExternalMethod):
             link = start / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target.absolute())
+        (start / "custom").symlink_to(Path("..", "kept"))
         steps = start / "steps.json"
         steps.write_text(json.dumps(self._steps(job.case), indent=1), encoding="utf-8")
         return Command(
@@ -145,17 +148,9 @@ class DreamPose(ExternalMethod):
 
     def collect(self, case: Case, folder: Path) -> Iterator[npt.NDArray[np.uint8]]:
         """The frames, without the rows that were added."""
-        for number in range(case.frames):
-            path = folder / "outputs" / "frames" / f"pred_#{number}.png"
-            try:
-                with Image.open(path, formats=("PNG",)) as opened:
-                    frame = np.array(opened.convert("RGB"))
-            except FileNotFoundError:
-                raise OutputError(f"{self.name} wrote no frame {number} for clip '{case.clip}' ({path})") from None
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise OutputError(f"{path}: not a whole PNG; see the log") from error
-            if frame.shape != (HEIGHT, WIDTH, 3):
-                raise OutputError(f"{path}: {frame.shape[1]} x {frame.shape[0]}, expected {WIDTH} x {HEIGHT}")
+        frames = folder / "outputs" / "frames"
+        paths = (frames / f"pred_#{number}.png" for number in range(case.frames))
+        for frame in read_frame_files(paths, (HEIGHT, WIDTH)):
             yield np.ascontiguousarray(frame[MARGIN : MARGIN + WIDTH])
 
     def _steps(self, case: Case) -> list[dict[str, object]]:
@@ -186,6 +181,7 @@ class DreamPose(ExternalMethod):
                 ],
                 "seed": None,
                 "makes": networks,
+                "done": "custom/finetune-unet.done",
             },
             {
                 "name": "finetune-vae",
@@ -198,6 +194,7 @@ class DreamPose(ExternalMethod):
                 ],
                 "seed": None,
                 "makes": [vae],
+                "done": "custom/finetune-vae.done",
             },
             {
                 "name": "test",
@@ -210,6 +207,7 @@ class DreamPose(ExternalMethod):
                 ],
                 "seed": case.seed,
                 "makes": [f"../outputs/frames/pred_#{number}.png" for number in range(case.frames)],
+                "done": None,
             },
         ]
 

@@ -23,9 +23,7 @@ of `animation.py` forbids use without an agreement with ByteDance; which one bin
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -36,9 +34,9 @@ import yaml
 from PIL import Image
 from pydantic import Field
 
-from baselines.base import Command, ExternalMethod, Job, OutputError, Weights
+from baselines.base import Command, ExternalMethod, Job, OutputError, Weights, file_name
+from baselines.external.video_files import read_tile, write_exact_video
 from baselines.inputs import DensePoseSettings, densepose, densepose_colours, reference_square
-from baselines.video_files import read_tile, write_exact_video
 from mcbench import Case, NativeOutput
 
 __all__ = ["MagicAnimate"]
@@ -94,8 +92,7 @@ class MagicAnimate(ExternalMethod):
     def prepare(self, case: Case, folder: Path) -> None:
         """Write the reference (PNG) and the DensePose video (lossless RGB) of one clip."""
         inputs = folder / "inputs"
-        inputs.mkdir(parents=True, exist_ok=True)
-        name = _name(case)
+        name = file_name(case.clip)
         Image.fromarray(reference_square(case, SIZE)).save(inputs / f"{name}.png")
         frames = densepose(
             case,
@@ -113,13 +110,13 @@ class MagicAnimate(ExternalMethod):
         videos.mkdir(parents=True)
         for job in jobs:
             # The program writes through the link into the clip's own folder, so a batch that dies keeps what it made.
-            (videos / f"{_name(job.case)}_{_name(job.case)}.mp4").symlink_to(job.folder / "outputs" / "video.mp4")
+            name = file_name(job.case.clip)
+            (videos / f"{name}_{name}.mp4").symlink_to(job.folder / "outputs" / "video.mp4")
         config = folder / "animation.yaml"
         config.write_text(yaml.safe_dump(self._config(jobs), sort_keys=False), encoding="utf-8")
-        path = [str(self.place.repository), *filter(None, [self.place.environment.get("PYTHONPATH")])]
         return Command(
             argv=(*self.place.interpreter, "-m", "magicanimate.pipelines.animation", "--config", str(config)),
-            env={"PYTHONPATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1"},
+            env={"PYTHONPATH": self.module_path(), "HF_HUB_OFFLINE": "1"},
             cwd=folder,
         )
 
@@ -136,7 +133,7 @@ class MagicAnimate(ExternalMethod):
     def _config(self, jobs: Sequence[Job]) -> dict[str, object]:
         """All keys of the repository's `configs/prompts/animation.yaml`, of which it reads most without a default."""
         checkpoints = self.place.weights["checkpoints"]
-        inputs = [job.folder / "inputs" / _name(job.case) for job in jobs]
+        inputs = [job.folder / "inputs" / file_name(job.case.clip) for job in jobs]
         return {
             "pretrained_model_path": str(self.place.weights["stable_diffusion"]),
             "pretrained_vae_path": str(self.place.weights["vae"]),
@@ -164,8 +161,3 @@ class MagicAnimate(ExternalMethod):
             "invert_video": False,
             "save_individual_videos": False,
         }
-
-
-def _name(case: Case) -> str:
-    """A name for a clip's files that differs from all others of a batch and holds no dot, where the program cuts."""
-    return "clip-" + hashlib.sha256(case.clip.encode()).hexdigest()[:16]

@@ -31,9 +31,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from baselines.base import Command, ExternalMethod, Job, Weights
-from baselines.frame_files import read_frame_files
+from baselines.external.frame_files import read_frame_files
+from baselines.external.ports import free_port
 from baselines.inputs import PoseSettings, driving_poses, pose_drawings, reference_square
-from baselines.ports import free_port
 from mcbench import Case, NativeOutput, write_frames
 
 __all__ = ["MagicPose"]
@@ -68,9 +68,7 @@ class MagicPose(ExternalMethod):
     @property
     def native(self) -> NativeOutput:
         """512 x 512 JPEG."""
-        return NativeOutput(
-            size=(SIZE, SIZE), container="jpeg", driver="openpose", commit=self.commit, dirty=self.dirty
-        )
+        return self.native_output(size=(SIZE, SIZE), container="jpeg", driver="openpose")
 
     @property
     def note(self) -> str | None:
@@ -107,4 +105,4 @@ class MagicPose(ExternalMethod):
     def collect(self, case: Case, folder: Path) -> Iterator[npt.NDArray[np.uint8]]:
         """The frames of one clip."""
         frames = folder / "outputs" / "0" / "gen_images"
-        return read_frame_files((frames / f"{number:03d}.jpg" for number in range(case.frames)), SIZE)
+        return read_frame_files((frames / f"{number:03d}.jpg" for number in range(case.frames)), (SIZE, SIZE))

@@ -32,8 +32,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from baselines.base import Command, ExternalMethod, Job, OutputError
+from baselines.external.video_files import read_tile, write_exact_video
 from baselines.inputs import PoseSettings, driving_poses, pose_drawings, reference_square, truth_square
-from baselines.video_files import read_tile, write_exact_video
 from mcbench import Case, MethodError, NativeOutput
 
 __all__ = ["SIZE", "DrivenByPoses", "DrivenByTruth", "Mode", "MotionTransfer"]
@@ -98,7 +98,6 @@ class MotionTransfer(ExternalMethod):
     def prepare(self, case: Case, folder: Path) -> None:
         """Write the reference (PNG) and the driving video (lossless RGB) of one clip."""
         inputs = folder / "inputs"
-        inputs.mkdir(parents=True, exist_ok=True)
         Image.fromarray(reference_square(case, SIZE)).save(inputs / SOURCE)
         write_exact_video(inputs / DRIVING, self.driving_frames(case), case.fps)
 
@@ -118,7 +117,6 @@ class MotionTransfer(ExternalMethod):
                 f"{checkpoint}: holds no AVD network, and an untrained one would be used; give --set mode=standard or"
                 " --set mode=relative, or a checkpoint of the repository's own `run.py --mode train_avd`"
             )
-        (job.folder / "outputs").mkdir(parents=True, exist_ok=True)
         argv = (
             *self.place.interpreter,
             *self.program(),

@@ -11,18 +11,18 @@ a checkpoint of one's own training goes by `--set weights=own`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from baselines.base import ExternalMethod, Weights
+from baselines.external.installation import read_section
 from baselines.inputs import PoseSettings
-from baselines.installation import read_section
+from baselines.launchers import LAUNCHERS
 from baselines.motion_transfer import DrivenByPoses, DrivenByTruth, Mode, MotionTransfer
 from mcbench import MethodError
 
 __all__ = ["MRAA", "MRAATruthDriven"]
 
-LAUNCHER = Path(__file__).resolve().parent / "launchers" / "mraa.py"
+LAUNCHER = LAUNCHERS / "mraa.py"
 
 
 class _MRAA(MotionTransfer):

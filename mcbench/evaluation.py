@@ -20,7 +20,7 @@ import torch
 from mcbench import __version__
 from mcbench.aggregate import apply_protocols
 from mcbench.backbones import BACKBONES
-from mcbench.cases import Case, case_digest, make_case
+from mcbench.cases import Case, make_case
 from mcbench.datasets import load_dataset
 from mcbench.datasets.base import Clip, Dataset, FrameSource
 from mcbench.datasets.found import clip_name
@@ -98,7 +98,7 @@ class _Generator:
     def _case(self, clip: Clip) -> tuple[Case, str]:
         method = self._method
         case = make_case(clip, self._seed, with_truth=method.needs_truth, with_driving_video=method.needs_driving_video)
-        slot = self._run.slot(clip.name, case_digest(case))
+        slot = self._run.slot(clip.name, method.case_digest(case))
         return replace(case, folder=self._run.work(slot)), slot
 
 
@@ -159,7 +159,7 @@ def evaluate(
             "dataset": dataset.name,
             "dataset version": dataset.version,
             "seed": seed,
-            **({"commit": native.commit} if native else {}),
+            **({"commit": native.commit, "uncommitted changes": method.uncommitted} if native else {}),
         }
     )
     about = MethodInfo(

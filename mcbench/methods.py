@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mcbench.cases import Case
+from mcbench.cases import Case, case_digest
 from mcbench.errors import MethodError, UsageError, UserError, VideoError, nearest
 from mcbench.geometry import check_aspect
 from mcbench.results import NativeOutput
@@ -51,6 +51,7 @@ class Question:
         default: the answer known so far, or a sensible one.
         required: whether there is no going without; else an empty answer is one.
         alternatives: keys of which any one answers this question too.
+        goes_with: key without whose answer this one means nothing, and is not asked for.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Question:
     default: str | None = None
     required: bool = True
     alternatives: tuple[str, ...] = ()
+    goes_with: str | None = None
 
 
 class Method(ABC):
@@ -120,6 +122,18 @@ class Method(ABC):
     def native(self) -> NativeOutput | None:
         """What the frames are before the protocol; None where the method makes them in this process."""
         return None
+
+    @property
+    def uncommitted(self) -> str | None:
+        """SHA-256 of what was changed in the code that it runs since `native.commit`; None where nothing was."""
+        return None
+
+    def case_digest(self, case: Case) -> str:
+        """SHA-256 (hex) of what the frames of a case are made from; only frames of the same digest are taken up again.
+
+        That of the case alone, `mcbench.case_digest`, unless the method also reads files of the user's for the clip.
+        """
+        return case_digest(case)
 
     def expect(self, cases: Iterable[Case]) -> None:  # noqa: B027 (most methods have no use for it)
         """Told before the first `animate` what this process may be asked for.

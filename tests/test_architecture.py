@@ -89,6 +89,15 @@ def test_what_is_measured_uses_only_the_public_names(package: str) -> None:
                 assert {alias.name for alias in node.names} <= set(mcbench.__all__)
 
 
+def test_in_baselines_adapters_know_the_machinery_and_not_the_reverse() -> None:
+    rooms = {"launchers": {"launchers"}, "inputs": {"inputs"}, "external": {"external", "inputs", "launchers"}}
+    for room, known in rooms.items():
+        for file in sorted((ROOT / "baselines" / room).rglob("*.py")):
+            for module in imports_of(file):
+                if module.startswith("baselines"):
+                    assert module.split(".")[1] in known, f"{file.name} imports {module}"
+
+
 def test_the_public_names_are_just_these() -> None:
     """Who adds one answers for it in every later version; who takes one away breaks the packages of others."""
     assert mcbench.__all__ == [

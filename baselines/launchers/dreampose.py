@@ -3,9 +3,10 @@
 Its fine-tuning and its test are programs of their own. The file lists them in order:
 
     [{"name": "finetune-unet", "script": "/…/finetune-unet.py", "arguments": [...], "seed": null,
-      "makes": ["custom/unet_epoch_499.pth", …]}, …]
+      "makes": ["custom/unet_epoch_499.pth", …], "done": "custom/finetune-unet.done"}, …]
 
-A step that ends well without its files is a failure: the fine-tuning of the U-Net can end without saving anything.
+A step that ends well without its files is a failure: the fine-tuning of the U-Net can end without saving anything. The
+file `done`, where a step has one, is made once it has ended well; a step that has it is not run again.
 `test.py` seeds nothing; a step with a `seed` is run with PyTorch's generators seeded, by this file again:
 `python dreampose.py --seeded SEED SCRIPT ARGUMENTS…`.
 
@@ -28,6 +29,10 @@ from typing import Any
 def run_all(steps: list[dict[str, Any]]) -> int:
     """Run the steps in order; the exit status of the first that fails, else 0."""
     for step in steps:
+        done = Path(step["done"]) if step["done"] else None
+        if done is not None and done.exists():
+            print(step["name"] + ": was done before", flush=True)  # noqa: T201 (this is the program's log)
+            continue
         print(step["name"] + ": starts", flush=True)  # noqa: T201 (this is the program's log)
         argv = [sys.executable]
         if step["seed"] is not None:
@@ -41,6 +46,8 @@ def run_all(steps: list[dict[str, Any]]) -> int:
         if missing:
             print("{}: wrote no {}".format(step["name"], ", ".join(missing[:5])), file=sys.stderr)  # noqa: T201
             return 1
+        if done is not None:
+            done.touch()
     return 0
 
 

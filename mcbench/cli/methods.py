@@ -196,7 +196,9 @@ def _ask(questions: Sequence[Question], answers: dict[str, str]) -> None:
     known = {question.key for question in questions if question.default}
     for question in questions:
         others = {key for key in question.alternatives if answers.get(key) or (key in known and not question.default)}
-        if question.key in answers or others:
+        other = question.goes_with
+        meaningless = other is not None and not (answers.get(other) or other in known)
+        if question.key in answers or others or meaningless:
             continue
         errors.print(Text.assemble((question.key, "bold"), f": {question.text}"), soft_wrap=True)
         kept = f"[{question.default}]" if question.default else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -15,7 +16,9 @@ import pytest
 from external_samples import STRENGTH, ManyClips, OneClip, is_alive, make_case, meant
 from filelock import FileLock
 
+from baselines.external.marks import mark_complete
 from mcbench import Case, MethodError, evaluate, open_truth, read_result
+from mcbench.errors import ResultError
 from mcbench.methods import checked_frames
 
 
@@ -151,6 +154,23 @@ class TestFaults:
         run_all(made(), cases[:3])
         assert starts(many_clips)[1:] == [["c"]]
 
+    def test_a_disk_that_is_full_at_the_end_costs_no_other_clip(
+        self, many_clips: Path, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def mark(folder: Path, stamp: str, **more: Any) -> None:
+            if folder.name == "b":
+                raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+            mark_complete(folder, stamp, **more)
+
+        method = made()
+        method.expect(cases[:3])
+        with monkeypatch.context() as full:
+            full.setattr("baselines.external.starts.mark_complete", mark)
+            with pytest.raises(MethodError, match=r"clip 'b': .*No space left on device"):
+                animated(method, cases[0])
+        run_all(made(), cases[:3])
+        assert starts(many_clips)[1:] == [["b"]]
+
     def test_a_program_that_is_not_there_any_more(self, many_clips: Path, cases: list[Case]) -> None:
         method = made()
         (many_clips / "many_clips.py").unlink()
@@ -186,6 +206,24 @@ class TestTakingUp:
         run_all(made(), cases[:1])
         assert len(starts(many_clips)) == 2
 
+    def test_what_was_kept_for_the_next_start(self, many_clips: Path, cases: list[Case]) -> None:
+        """It stays for the same clip, goes for another, and in the end: the program is told nothing of older ones."""
+        behave(many_clips, a="crash")
+        (case,) = cases[:1]
+        assert case.folder is not None
+        with pytest.raises(MethodError):
+            animated(made(OneClip), case)
+        (case.folder / "kept" / "half.bin").write_bytes(b"half")
+        with pytest.raises(MethodError):
+            animated(made(OneClip), case)
+        assert (case.folder / "kept" / "half.bin").read_bytes() == b"half"
+        with pytest.raises(MethodError):
+            animated(made(OneClip, strength=2.0), case)
+        assert not (case.folder / "kept" / "half.bin").exists()
+        behave(many_clips)
+        run_all(made(OneClip), [case])
+        assert not (case.folder / "kept").exists()
+
 
 class TestResult:
     def test_a_whole_run(
@@ -219,6 +257,39 @@ class TestResult:
         with pytest.raises(Exception, match="holds a run with commit "):
             evaluate(made(), truth, out=run, device="cpu", weights="random@1")
 
+    def test_a_checkout_that_was_changed_is_another_run(
+        self, many_clips: Path, clip_folders: Callable[..., Path], fake_networks: object, tmp_path: Path
+    ) -> None:
+        """Or frames of the code as it was would stand in a result that says that it was changed, and the reverse."""
+        (many_clips / "constants.txt").write_bytes(b"1")
+        git_commit(many_clips)
+        truth = open_truth(clip_folders("truth", 2, frames=2))
+
+        def run(out: str) -> bool | None:
+            result = evaluate(made(), truth, out=tmp_path / out, device="cpu", weights="random@1")
+            assert result is not None
+            assert result.method.native is not None
+            return result.method.native.dirty
+
+        changed = many_clips / "constants.txt"
+        assert run("clean") is False
+        changed.write_bytes(b"na\xefve")  # in no encoding of today
+        with pytest.raises(ResultError, match="holds a run with uncommitted changes null, not "):
+            run("clean")
+        assert run("changed") is True
+        changed.write_bytes(b"na\xeffe")
+        with pytest.raises(ResultError, match="holds a run with uncommitted changes "):
+            run("changed")
+        changed.write_bytes(b"1")
+        assert run("clean") is False
+
+    def test_a_clip_is_made_anew_by_a_changed_checkout(self, many_clips: Path, cases: list[Case]) -> None:
+        git_commit(many_clips)
+        run_all(made(OneClip), cases[:1])
+        (many_clips / "many_clips.py").open("a").write("\n# changed\n")
+        run_all(made(OneClip), cases[:1])
+        assert starts(many_clips) == [["a"], ["a"]]
+
     def test_a_worker_takes_no_more_than_its_share(
         self,
         many_clips: Path,
@@ -242,5 +313,5 @@ def git(folder: Path, *arguments: str) -> str:
 
 def git_commit(folder: Path) -> None:
     git(folder, "init", "-q")
-    git(folder, "add", "many_clips.py")
+    git(folder, "add", "many_clips.py", *(["constants.txt"] if (folder / "constants.txt").exists() else []))
     git(folder, "commit", "-q", "-m", "state")

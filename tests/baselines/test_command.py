@@ -256,3 +256,37 @@ def test_a_run_that_is_ended_and_taken_up_again(
     subprocess.run(argv, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     assert (tmp_path / "run" / "work" / "mini-00" / "complete.json").stat().st_mtime_ns == made_at
     assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_poses_of_the_user_that_were_changed_make_the_clip_anew(
+    program: Callable[[str], str], clip_folders: Callable[..., Path], fake_networks: object, tmp_path: Path
+) -> None:
+    """Even though all that the settings say is the folder; what is another clip's, or was only touched, does not."""
+    poses = tmp_path / "poses"
+    poses.mkdir()
+    for clip in "ab":
+        (poses / f"{clip}.json").write_text(json.dumps(openpose(3, 10.0)))
+    truth = open_truth(clip_folders("truth", 2, frames=3))
+    counted = tmp_path / "counted"
+    line = program(f"open({str(counted)!r}, 'a').write(sys.argv[4])".join(["import sys\n", COPY]))
+
+    def run() -> str:
+        counted.write_text("")
+        method = made(line + " {reference} {output} {frames} {clip} {keypoints}", poses=poses)
+        assert evaluate(method, truth, out=tmp_path / "run", device="cpu", weights="random@1") is not None
+        return counted.read_text()
+
+    assert run() == "ab"
+    (poses / "a.json").touch()
+    (poses / "notes.txt").write_text("mine")
+    assert run() == ""
+    (poses / "b.json").write_text(json.dumps(openpose(3, 20.0)))
+    assert run() == "b"
+    (poses / "a-reference.json").write_text(json.dumps(openpose(1, 10.0)))
+    assert run() == "a"
+
+
+def openpose(frames: int, left: float) -> list[dict[str, Any]]:
+    """OpenPose's JSON of one character that stands still."""
+    person = {"pose_keypoints_2d": [value for joint in range(18) for value in (left + joint, 20 + joint, 1)]}
+    return [{"people": [person]}] * frames

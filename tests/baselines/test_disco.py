@@ -201,6 +201,18 @@ def test_the_users_own_mask_takes_the_place_of_the_exact_one(
     np.testing.assert_array_equal(np.stack(frames), meant(case, mask=np.arange(256)[None, :].repeat(256, 0) >= 128))
 
 
+def test_a_mask_that_was_changed_is_another_clip(
+    checkout: Path, make_case: Callable[..., Case], tmp_path: Path
+) -> None:
+    case, disco = make_case("clip"), method(masks=str(tmp_path))
+    digests = {disco.case_digest(case), method().case_digest(case)}
+    assert len(digests) == 1  # there is none yet
+    for shade in (0, 255):
+        Image.new("L", (160, 120), shade).save(tmp_path / "clip.png")
+        digests.add(disco.case_digest(case))
+    assert len(digests) == 3
+
+
 def test_masks_that_do_not_fit_are_refused(checkout: Path, make_case: Callable[..., Case], tmp_path: Path) -> None:
     case, disco = make_case("clip"), method(masks=str(tmp_path))
     with pytest.raises(UserError, match=r"clip\.png: missing"):

@@ -127,10 +127,10 @@ def test_a_test_that_dies_is_told_by_its_last_words(checkout: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "wrote no frame 1"),
+        (None, r"pred_#1\.png: the program did not write this frame"),
         (noise_png(512, 512), "512 x 512, expected 512 x 640"),
-        (noise_png(512, 640)[:500], "not a whole PNG"),
-        (b"", "not a whole PNG"),
+        (noise_png(512, 640)[:500], "does not decode"),
+        (b"", "does not decode"),
     ],
     ids=["missing", "other size", "torn", "empty"],
 )
@@ -155,6 +155,39 @@ def test_frames_of_an_older_run_are_not_taken(checkout: Path, tmp_path: Path) ->
         animate(DreamPose, block_case("a", 3, tmp_path, seed=2))
 
 
+def test_fine_tuning_that_was_done_is_not_done_again(checkout: Path, tmp_path: Path) -> None:
+    case = block_case("a", 3, tmp_path)
+    (checkout / "fault").write_text(json.dumps({"die_at": 2}))
+    with pytest.raises(MethodError, match="stand-in dies"):
+        animate(DreamPose, case)
+    assert list((tmp_path / "work" / "a" / "kept").glob("unet_epoch_*.pth"))
+    (checkout / "fault").unlink()
+    (frames,) = animate(DreamPose, case)
+    np.testing.assert_array_equal(np.stack(frames), np.stack(meant(case)))
+    assert starts(checkout) == ["unet", "vae", "test", "test"]
+
+
+@pytest.mark.parametrize("change", ["settings", "seed"])
+def test_networks_of_another_run_are_not_gone_on_with(checkout: Path, tmp_path: Path, change: str) -> None:
+    (checkout / "fault").write_text(json.dumps({"die_at": 2}))
+    with pytest.raises(MethodError, match="stand-in dies"):
+        animate(DreamPose, block_case("a", 3, tmp_path))
+    (checkout / "fault").unlink()
+    case = block_case("a", 3, tmp_path, seed=int(change == "seed"))
+    animate(DreamPose, case, **({"vae_learning_rate": 1e-4} if change == "settings" else {}))
+    assert starts(checkout) == ["unet", "vae", "test"] * 2
+
+
+def test_a_step_that_was_stopped_is_run_again(checkout: Path, tmp_path: Path) -> None:
+    case = block_case("a", 1, tmp_path)
+    (checkout / "fault-unet").touch()
+    with pytest.raises(MethodError, match="needs more memory"):
+        animate(DreamPose, case)
+    (checkout / "fault-unet").unlink()
+    animate(DreamPose, case)
+    assert starts(checkout) == ["unet", "unet", "vae", "test"]
+
+
 def test_a_lack_of_memory_is_told_as_such(checkout: Path, tmp_path: Path) -> None:
     (checkout / "fault-unet").touch()
     with pytest.raises(MethodError, match="needs more memory"):
@@ -176,7 +209,7 @@ def launch(folder: Path, *steps: dict[str, object]) -> subprocess.CompletedProce
 
 
 def step(script: Path, **changes: object) -> dict[str, object]:
-    return {"name": "one", "script": str(script), "arguments": [], "seed": None, "makes": []} | changes
+    return {"name": "one", "script": str(script), "arguments": [], "seed": None, "makes": [], "done": None} | changes
 
 
 def test_a_step_that_ends_well_without_its_files_is_a_failure(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,14 +28,19 @@ from motion_programs import (
 from baselines.base import Job, OutputError
 from baselines.inputs import driving_poses, pose_drawings
 from baselines.mraa import LAUNCHER, MRAA, MRAATruthDriven
-from mcbench import MethodError, evaluate, open_frames, read_result, write_frames, write_video
+from baselines.tpsmm import TPSMM, TPSMMTruthDriven
+from mcbench import Method, MethodError, evaluate, open_frames, read_result, write_frames, write_video
 from mcbench.cli import main
 from mcbench.datasets import open_truth
+from mcbench.report import write_report
+from mcbench.results import MethodInfo
+from mcbench.site import write_site
 
 # The tests are no packages.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "leaderboard"))
+sys.path += [str(Path(__file__).resolve().parents[1] / room) for room in ("leaderboard", "site")]
 
 from paper_results import make_result, write_run
+from site_entries import made_entry, made_result
 
 
 @pytest.fixture
@@ -105,9 +111,7 @@ class TestResult:
             write_frames(tmp_path / "truth" / name, Coloured.of(3, seed=index).frames)
         return tmp_path / "truth"
 
-    def test_it_is_starred_and_says_how_it_was_made(
-        self, checkout: Path, truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-    ) -> None:
+    def test_it_is_starred_and_says_how_it_was_made(self, checkout: Path, truth: Path, tmp_path: Path) -> None:
         method = own(MRAATruthDriven, mode="relative")
         result = evaluate(method, open_truth(truth), weights="random@1", out=tmp_path / "run", device="cpu")
         assert result is not None
@@ -125,15 +129,42 @@ class TestResult:
         assert about.checkpoint_sha256 == method.checkpoint_sha256
         assert about.checkpoint_sha256 is not None
 
-        whole = make_result("ted-talks")
-        run = write_run(tmp_path / "whole", whole.model_copy(update={"method": about}))
-        monkeypatch.setattr("mcbench.cli.console.output._file", None)
-        monkeypatch.setattr(sys, "argv", shlex.split(f"mcbench table ted-talks --format csv --with {run}"))
-        with pytest.raises(SystemExit) as stop:
-            main.main()
-        assert not stop.value.code
-        names = [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()]
-        assert {"MRAA", "MRAA*", "mraa-truth-driven*"} <= set(names)
+    @pytest.mark.parametrize("method", [MRAATruthDriven, MRAA, TPSMMTruthDriven, TPSMM])
+    def test_who_is_shown_the_truth_is_starred_wherever_numbers_are_shown(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, method: type[Method]
+    ) -> None:
+        about = MethodInfo(name=method.name, version=method.version, needs_truth=method.needs_truth)
+        starred = f"{method.name}*" if "truth-driven" in method.name else method.name
+
+        def shown(text: str) -> set[str]:
+            seen = re.sub(r"(?s)<script.*?</script>|<[^>]*>", "", text)
+            return set(re.findall(rf"(?<![\w-]){method.name}(?![\w-])\*?", seen))
+
+        def told(line: str) -> str:
+            monkeypatch.setattr("mcbench.cli.console.output._file", None)
+            monkeypatch.setattr(sys, "argv", shlex.split(line))
+            with pytest.raises(SystemExit) as stop:
+                main.main()
+            assert not stop.value.code
+            return str(capsys.readouterr().out)
+
+        run = write_run(tmp_path / "whole", make_result("ted-talks").model_copy(update={"method": about}))
+        for form in ("csv", "markdown"):
+            assert starred in shown(told(f"mcbench table ted-talks --format {form} --with {run}")), form
+        names = [line.partition(",")[0] for line in told("mcbench table ted-talks --format csv").splitlines()]
+        assert {"MRAA", "MRAA*", "TPSMM", "TPSMM*"} <= set(names)
+
+        entry = made_entry(made_result().model_copy(update={"method": about}))
+        monkeypatch.setattr("mcbench.site.collect", lambda: [entry])
+        assert shown(told(f"mcbench leaderboard --dataset {entry.dataset}")) == {starred}
+        write_site([entry], tmp_path / "site")
+        # A board's rows are drawn in the browser, from what stands in its page.
+        pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob(f"{entry.dataset}_*.html")]
+        assert len(pages) == 2
+        assert all((f"{method.name}*" in page) == starred.endswith("*") for page in pages)
+
+        report = write_report([run], tmp_path / "report").index
+        assert starred in shown(report.read_text(encoding="utf-8"))
 
     def test_a_run_is_taken_up_without_starting_the_program_again(
         self, checkout: Path, truth: Path, tmp_path: Path

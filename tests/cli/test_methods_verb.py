@@ -43,6 +43,7 @@ class Distant(Method):
         return (
             Question("place", "where it is", cls.known.get("place"), alternatives=("image",)),
             Question("image", "or its image", cls.known.get("image"), alternatives=("place",)),
+            Question("size", "of the image", cls.known.get("size"), required=False, goes_with="image"),
             Question("model", "its weights", cls.known.get("model")),
             Question("more", "what it can do without", cls.known.get("more"), required=False),
         )
@@ -180,6 +181,14 @@ class TestConfigure:
         assert "place: where it is" in error
         assert "image" not in error  # another way of saying what was said
         assert "distant is ready" in out
+
+    def test_what_goes_with_an_answer_that_was_not_given_is_not_asked_for(self, mcbench: Run) -> None:
+        _, _, error = mcbench("methods --configure distant", typed="/x\n/y\n\n")
+        assert "size: of the image" not in error
+        Distant.known.clear()
+        _, _, error = mcbench("methods --configure distant", typed="\nan-image\n7\n/y\n\n")
+        assert "size: of the image" in error
+        assert Distant.known == {"image": "an-image", "size": "7", "model": "/y"}
 
     def test_enter_keeps_what_is_known(self, mcbench: Run) -> None:
         Distant.known.update(place="/x", model="/y")

@@ -13,9 +13,17 @@ from typing import Any
 
 import tomlkit
 
-from baselines.container import RUNNERS
-from baselines.digests import sha256_of
-from baselines.installation import Needs, Section, Weights, methods_file, read_document, read_section, section_of
+from baselines.external.container import RUNNERS
+from baselines.external.digests import sha256_of
+from baselines.external.installation import (
+    Needs,
+    Section,
+    Weights,
+    methods_file,
+    read_document,
+    read_section,
+    section_of,
+)
 from mcbench import MethodError, Question
 
 __all__ = ["configure", "lacks", "missing", "questions"]
@@ -84,7 +92,13 @@ def questions(needs: Needs) -> Sequence[Question]:
             required=section.interpreter is None,
             alternatives=("interpreter",),
         ),
-        Question("runner", "what runs the container: docker, podman or apptainer", known(section.runner), False),
+        Question(
+            "runner",
+            "what runs the container: docker, podman or apptainer; docker if empty",
+            known(section.runner),
+            required=False,
+            goes_with="container",
+        ),
     ]
     for weights in needs.weights:
         entry = section.weights.get(weights.key)
@@ -191,7 +205,7 @@ def _fault(weights: Weights, path: Path) -> str | None:
 
 def _check_python(needs: Needs, interpreter: Path) -> None:
     """Refuse what is no Python that starts."""
-    from baselines.process import clean_environment
+    from baselines.external.process import clean_environment
 
     try:
         said = subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 from external_samples import is_alive
 from filelock import FileLock, Timeout
 
-from baselines.process import Command, Ended, clean_environment, explain, run_program, visible_gpus
+from baselines.external.process import Command, Ended, clean_environment, explain, run_program, visible_gpus
 
 FAMILY = """
 import os, subprocess, sys, time
@@ -35,7 +35,7 @@ time.sleep(600)
 RUN = """
 import sys
 from pathlib import Path
-from baselines.process import Command, clean_environment, run_program
+from baselines.external.process import Command, clean_environment, run_program
 here = Path(sys.argv[1])
 command = Command((sys.executable, str(here / "family.py"), "stays"), {}, here)
 run_program(command, clean_environment("cpu", sys.executable), log=here / "log.txt", timeout=600,
@@ -77,7 +77,7 @@ class TestNothingLivesOn:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     def test_when_mcbench_is_ended(self, family: Path, number: signal.Signals) -> None:
         (family / "run.py").write_text(RUN)
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
         argv = [sys.executable, str(family / "run.py"), str(family)]
         mcbench = subprocess.Popen(argv, env=environment, cwd=family, stderr=subprocess.DEVNULL)
         try:
@@ -174,7 +174,7 @@ class TestWords:
 
 def test_the_guard_uses_the_standard_library_alone() -> None:
     """It is run without site packages, by whatever Python runs mcbench."""
-    guard = Path(__file__).resolve().parents[2] / "baselines" / "guard.py"
+    guard = Path(__file__).resolve().parents[3] / "baselines" / "external" / "guard.py"
     task = {"argv": ["true"], "cwd": "/", "env": {"PATH": os.environ["PATH"]}, "locks": [], "afterwards": []}
     argv = [sys.executable, "-I", "-S", str(guard)]
     done = subprocess.run(argv, input=json.dumps(task) + "\n", capture_output=True, text=True, check=True)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.process import Command, visible_gpus
+from baselines.external.process import Command, visible_gpus
+from baselines.launchers import LAUNCHERS
 from mcbench import MethodError
 
 if TYPE_CHECKING:
-    from baselines.installation import Container, Installation
+    from baselines.external.installation import Container, Installation
 
 __all__ = ["RUNNERS", "wrapped"]
 
@@ -40,9 +41,8 @@ def wrapped(
     Raises:
         MethodError: for paths that cannot be mounted.
     """
-    launchers = Path(__file__).with_name("launchers").resolve()
     mounts = dict.fromkeys([str(place.repository), *map(str, writable), str(command.cwd)], True)
-    for read in (*place.weights.values(), *([launchers] if launchers.is_dir() else [])):
+    for read in (*place.weights.values(), LAUNCHERS):
         mounts.setdefault(str(read), False)
     for path in mounts:
         if set(path) & set(",:\"'\n"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from baselines.base import OutputError
-from baselines.video_files import read_tile, write_exact_video
+from baselines.external.video_files import read_tile, write_exact_video
 from mcbench import MethodError
 
 

@@ -60,13 +60,11 @@ class Ended:
     Attributes:
         status: exit status, the negative number of the signal that ended it, or None where it was not started.
         timed_out: whether it was stopped because its time was up.
-        seconds: for how long it ran.
         fault: why it could not be started.
     """
 
     status: int | None
     timed_out: bool
-    seconds: float
     fault: str | None = None
 
 
@@ -128,10 +126,9 @@ def run_program(
         guard.wait()
         guard.stdout.close()
     ended: dict[str, Any] = json.loads(answer) if answer else {"status": guard.returncode}
-    seconds = time.monotonic() - started
     if "fault" in ended:
-        return Ended(None, False, seconds, ended["fault"])
-    return Ended(ended["status"], timed_out, seconds)
+        return Ended(None, False, ended["fault"])
+    return Ended(ended["status"], timed_out)
 
 
 def explain(ended: Ended, log: Path, allowed: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from functools import cached_property
@@ -33,6 +34,14 @@ class Checkout:
         changed = self._git("status", "--porcelain", "--untracked-files=no")
         return None if changed is None else bool(changed)
 
+    @cached_property
+    def changes(self) -> str | None:
+        """SHA-256 (hex) of all changes to files that git knows; None where there are none, or it cannot be told."""
+        if not self.dirty:
+            return None
+        changes = self._git("diff", "--binary", "--no-ext-diff", "--no-textconv", "HEAD")
+        return None if changes is None else hashlib.sha256(changes.encode(errors="surrogateescape")).hexdigest()
+
     def _git(self, *arguments: str) -> str | None:
         """What git says; None where it says nothing. No program that the checkout's own settings name is run."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
@@ -42,9 +51,10 @@ class Checkout:
                 env={**environment, "GIT_CEILING_DIRECTORIES": str(self._folder.parent), "GIT_OPTIONAL_LOCKS": "0"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="surrogateescape",  # a change may be in any encoding
                 check=True,
                 timeout=60,
             ).stdout.strip()
-        except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        except (OSError, subprocess.SubprocessError):
             return None

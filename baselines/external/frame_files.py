@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from baselines.base import OutputError
+from baselines.external.starts import OutputError
 
 __all__ = ["read_frame_files"]
 
@@ -17,15 +17,15 @@ _FORMATS = ("PNG", "JPEG")
 """Told by content. Pillow knows dozens more, some of which start other programs."""
 
 
-def read_frame_files(paths: Iterable[Path], size: int) -> Iterator[npt.NDArray[np.uint8]]:
+def read_frame_files(paths: Iterable[Path], size: tuple[int, int]) -> Iterator[npt.NDArray[np.uint8]]:
     """Frames from PNG or JPEG files, one in memory at a time.
 
     Args:
         paths: the files in order.
-        size: the side in pixels that every one of them must have.
+        size: height and width in pixels that every one of them must have.
 
     Yields:
-        uint8 RGB (size, size, 3).
+        uint8 RGB (height, width, 3).
 
     Raises:
         OutputError: if a file is missing, of another size, or no image of 8-bit RGB; names the file.
@@ -33,9 +33,9 @@ def read_frame_files(paths: Iterable[Path], size: int) -> Iterator[npt.NDArray[n
     for path in paths:
         try:
             with Image.open(path, formats=_FORMATS) as image:
-                if image.size != (size, size):
+                if (image.height, image.width) != size:
                     raise OutputError(
-                        f"{path}: {image.width} x {image.height}, expected {size} x {size}; is the checkout the"
+                        f"{path}: {image.width} x {image.height}, expected {size[1]} x {size[0]}; is the checkout the"
                         " repository's own?"
                     )
                 if image.mode != "RGB":

@@ -13,9 +13,9 @@ import tomlkit
 from external_samples import STRENGTH, ManyClips, OneClip, make_checkout, write_methods
 
 from baselines.base import Command, Weights
-from baselines.container import wrapped
-from baselines.digests import sha256_of
-from baselines.installation import Container, Installation
+from baselines.external.container import wrapped
+from baselines.external.digests import sha256_of
+from baselines.external.installation import Container, Installation
 from mcbench import UserError
 
 SHA256 = hashlib.sha256(STRENGTH).hexdigest()
@@ -282,7 +282,7 @@ class TestContainer:
         assert afterwards == ("docker", "kill", name)
 
     def test_podman_and_apptainer(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("baselines.container.GPU_DEVICE", tmp_path / "none")
+        monkeypatch.setattr("baselines.external.container.GPU_DEVICE", tmp_path / "none")
         podman, _ = self.wrap("podman", Path("/r"))
         assert {"--userns=keep-id", "--device=nvidia.com/gpu=all"} <= set(podman.argv)
         apptainer, afterwards = self.wrap("apptainer", Path("/r"), device="cpu")

@@ -18,18 +18,29 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.marks import is_complete, mark_complete
-from baselines.process import Command, clean_environment, explain, run_program
-from mcbench import Case, Method, MethodError, UserError, case_digest
+from baselines.external.digests import read_sha256
+from baselines.external.marks import is_complete, mark_complete
+from baselines.external.process import Command, clean_environment, explain, run_program
+from baselines.inputs import PoseSettings, pose_files
+from mcbench import Case, Method, MethodError, UserError
 
-__all__ = ["Command", "Job", "OutputError", "ProgramMethod", "ProgramSettings"]
+__all__ = ["Command", "Job", "OutputError", "ProgramMethod", "ProgramSettings", "file_name"]
 
 LOG = "log.txt"
-INPUTS, OUTPUTS, START = "inputs", "outputs", "start"
+INPUTS, OUTPUTS, START, KEPT = "inputs", "outputs", "start", "kept"
 
 
 class OutputError(MethodError):
     """What a program wrote is not the clip: missing, too short, or no frames at all."""
+
+
+def file_name(clip: str) -> str:
+    """A name for a clip's files in a start for many: letters, digits and `-` alone, another for every clip.
+
+    Programs cut names at dots, and drop or replace what they do not like: `a.b` and `ab` would be one. The digest of a
+    clip's name loses nothing.
+    """
+    return "clip-" + hashlib.sha256(clip.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,8 @@ class Job:
 
     Attributes:
         case: what is asked for.
-        folder: its own, absolute; `inputs` and `outputs` are there.
+        folder: its own, absolute; `inputs` and `outputs` are there, and `kept`, for what the next start may go on with
+            if this one is stopped.
     """
 
     case: Case
@@ -115,6 +127,20 @@ class ProgramMethod(Method):
         """Commit of the code that is run, where it is known."""
         return None
 
+    def files(self, case: Case) -> Sequence[Path]:
+        """Files and folders of the user's that are read for a clip, besides checkout and weights: poses of a folder."""
+        poses = self.settings.poses if isinstance(self.settings, PoseSettings) else None
+        return pose_files(poses, case.clip) if isinstance(poses, Path) and poses.is_dir() else ()
+
+    def case_digest(self, case: Case) -> str:
+        """Of the case and the content of `files`; one that is missing or cannot be read is told of by who needs it."""
+        contents = []
+        for file in self.files(case):
+            with contextlib.suppress(OSError):
+                contents.append([file.name, read_sha256(file)])
+        alone = super().case_digest(case)
+        return hashlib.sha256(json.dumps([alone, contents]).encode()).hexdigest() if contents else alone
+
     def start_command(self, jobs: Sequence[Job], folder: Path) -> tuple[Command, tuple[str, ...]]:
         """The command as it is run, and what must be run once it was stopped."""
         return self.command(jobs, folder), ()
@@ -142,7 +168,7 @@ class ProgramMethod(Method):
             if count + 1 == case.frames:
                 break
         if not self._program.keep:
-            for name in (INPUTS, START):
+            for name in (INPUTS, START, KEPT):
                 shutil.rmtree(folder / name, ignore_errors=True)
 
     def _others(self, folder: Path, held: contextlib.ExitStack) -> Iterator[Job]:
@@ -175,8 +201,8 @@ class ProgramMethod(Method):
         """
         first = jobs[0]
         for job in jobs:
-            _clear(job.folder)
             with self._named(job):
+                _clear(job.folder, self._stamp(job.case))
                 self.prepare(job.case, job.folder)
         start = first.folder / START if self.batch else first.folder
         start.mkdir(parents=True, exist_ok=True)
@@ -193,7 +219,8 @@ class ProgramMethod(Method):
             afterwards=afterwards,
         )
         for job in jobs[1:]:
-            shutil.copyfile(log, job.folder / LOG)
+            with contextlib.suppress(OSError):  # on a full disk the first clip's serves for all
+                shutil.copyfile(log, job.folder / LOG)
         well = ended.status == 0 and not ended.timed_out
         allowed = f"{timeout:g} s" if len(jobs) == 1 else f"{timeout:g} s for {len(jobs)} clips"
         fault = None if well else explain(ended, log, allowed)
@@ -215,13 +242,13 @@ class ProgramMethod(Method):
         """
         try:
             count = sum(1 for _ in self.collect(job.case, job.folder))
+            if count != job.case.frames:
+                return f"the program wrote {count} frames, {job.case.frames} were asked for"
+            if not trusted:
+                return "the program did not end well"
+            mark_complete(job.folder, self._stamp(job.case), leave_out=(INPUTS, START, KEPT, LOG))
         except (UserError, OSError, ValueError, EOFError) as error:
             return " ".join(str(error).split())
-        if count != job.case.frames:
-            return f"the program wrote {count} frames, {job.case.frames} were asked for"
-        if not trusted:
-            return "the program did not end well"
-        mark_complete(job.folder, self._stamp(job.case), leave_out=(INPUTS, START, LOG))
         return None
 
     @contextlib.contextmanager
@@ -241,18 +268,30 @@ class ProgramMethod(Method):
     def _stamp(self, case: Case) -> str:
         """Digest of everything that a clip's frames are made from."""
         settings = self.settings.model_dump(mode="json", exclude=set(self.incidental))
-        made_from = [case_digest(case), self.name, self.version, settings, self.commit, self.checkpoint_sha256]
+        code = [self.name, self.version, self.commit, self.uncommitted]
+        made_from = [self.case_digest(case), code, settings, self.checkpoint_sha256]
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
-def _clear(folder: Path) -> None:
-    """An empty folder with places for inputs and outputs, once nothing of an earlier start is alive in it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def _clear(folder: Path, stamp: str) -> None:
+    """An empty folder with places for inputs and outputs, once nothing of an earlier start is alive in it.
+
+    What an earlier start has put into `kept` stays if it was made from the same.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = folder / KEPT / "stamp.txt"
     with FileLock(_guard_lock(folder)):
-        if folder.exists():
-            shutil.rmtree(folder)
-        for name in (INPUTS, OUTPUTS):
-            (folder / name).mkdir(parents=True)
+        stays = owner.is_file() and owner.read_bytes() == stamp.encode()
+        for path in folder.iterdir():
+            if stays and path.name == KEPT:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        for name in (INPUTS, OUTPUTS, KEPT):
+            (folder / name).mkdir(exist_ok=True)
+        owner.write_bytes(stamp.encode())
 
 
 def _lock(folder: Path) -> FileLock:

@@ -124,7 +124,7 @@ class Installation:
         Raises:
             MethodError: if something is missing, in one line that says how to mend it.
         """
-        from baselines.configuring import missing  # which itself asks what is installed
+        from baselines.external.configuring import missing  # which itself asks what is installed
 
         section = read_section(needs)
         if lacking := missing(needs, section):

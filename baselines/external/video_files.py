@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baselines.base import OutputError
+from baselines.external.starts import OutputError
 from mcbench import MethodError, UserError, open_frames
 
 __all__ = ["read_tile", "write_exact_video"]
