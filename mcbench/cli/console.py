@@ -16,10 +16,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mcbench.workers import this_worker
 
-__all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json", "stdout_to_stderr"]
+__all__ = ["ProgressReporter", "drawing", "errors", "output", "print_json", "sheet", "stdout_to_stderr"]
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+_SHEET_WIDTH = 1000
+
+
+def sheet() -> Console:
+    """Where tables of numbers go: what is written to a file or a program has no edge at which they may be cut."""
+    return output if output.is_terminal else Console(file=output.file, width=_SHEET_WIDTH, highlight=False)
 
 
 def print_json(document: Any) -> None:
@@ -81,12 +88,22 @@ class ProgressReporter:
             self._progress.stop()
 
     def start(self, total: int) -> None:
+        this_worker().tell_total(total)
         self._progress.start()
         self._task = self._progress.add_task("measuring", total=total)
 
     def advance(self, frames: int, what: str) -> None:
+        if frames:
+            this_worker().tell(frames, what)
         if self._task is not None:
             self._progress.update(self._task, advance=frames, description=f"measuring {escape(what)}")
+
+    def set(self, done: int, total: int, what: str) -> None:
+        """So many of all frame pairs are done, by whichever workers; in place of `start` and `advance`."""
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task("measuring")
+        self._progress.update(self._task, completed=done, total=total, description=f"measuring {escape(what)}")
 
     def warn(self, text: str) -> None:
         if text not in self._warned and this_worker().index == 0:

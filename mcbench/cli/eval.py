@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from mcbench.cli.console import ProgressReporter, drawing, stdout_to_stderr
+from mcbench.cli.engine import check_engine, runs_elsewhere
 from mcbench.cli.options import (
+    AddressOption,
     DebugOption,
     DeviceOption,
     EngineOption,
@@ -19,7 +21,6 @@ from mcbench.cli.options import (
     SplitOption,
     WeightsOption,
     WorkersOption,
-    check_engine,
     parse_protocols,
     parse_settings,
     parse_weights,
@@ -65,13 +66,16 @@ def run(
     device: DeviceOption = "auto",
     workers: WorkersOption = 1,
     engine: EngineOption = "local",
+    address: AddressOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the method's random choices.", metavar="N")] = 0,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Let a method animate every clip of a data set, and measure what it returns."""
-    check_engine(engine, workers)
+    check_engine(engine, workers, address)
     protocols, chosen, settings = parse_protocols(protocol), parse_weights(weights), parse_settings(set_)
+    if runs_elsewhere(engine, workers, address, out or Path("runs"), device):
+        return
     with stdout_to_stderr(), with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset
         from mcbench.evaluation import evaluate, resolve_device

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mcbench.cli.console import errors, output, print_json
+from mcbench.cli.console import errors, output, print_json, sheet
 from mcbench.cli.options import DebugOption, JsonOption
 from mcbench.errors import UsageError, nearest
 
@@ -31,7 +30,7 @@ $ mcbench leaderboard --site pages"""
 
 _STYLES = {"best": "bold green", "second": "underline"}
 _SIGNS = {"best": "¹", "second": "²"}
-_LONGEST_NAME, _LONGEST_BADGE, _GAP, _SHEET_WIDTH = 36, 10, 2, 1000
+_LONGEST_NAME, _LONGEST_BADGE, _GAP = 36, 10, 2
 
 
 def run(
@@ -76,8 +75,6 @@ def _of_dataset(entries: Sequence[Entry], dataset: str) -> list[Entry]:
 
 
 def _show(boards: Sequence[Board], dataset: str | None) -> None:
-    # What goes to a file or a program has no edge at which numbers may be cut.
-    sheet = output if output.is_terminal else Console(file=output.file, width=_SHEET_WIDTH, highlight=False)
     output.print()
     if not boards:
         where = f" on {dataset}" if dataset else ""
@@ -85,7 +82,7 @@ def _show(boards: Sequence[Board], dataset: str | None) -> None:
     for board in boards:
         output.print(_title(board), soft_wrap=True)
         for table in _tables(board):
-            sheet.print(table)
+            sheet().print(table)
         for line in _remarks(board):
             output.print(f"  {line}", style="dim", soft_wrap=True, markup=False)
         output.print()

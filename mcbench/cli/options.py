@@ -13,6 +13,7 @@ from mcbench.errors import UsageError, nearest
 from mcbench.protocol import PROTOCOLS, Protocol, get_protocol
 
 __all__ = [
+    "AddressOption",
     "DebugOption",
     "DeviceOption",
     "EngineOption",
@@ -22,7 +23,6 @@ __all__ = [
     "SplitOption",
     "WeightsOption",
     "WorkersOption",
-    "check_engine",
     "parse_protocols",
     "parse_settings",
     "parse_weights",
@@ -56,7 +56,18 @@ OutOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …", metavar="DEVICE")]
 WorkersOption = Annotated[int, typer.Option("--workers", help="Processes that share the clips.", metavar="N")]
-EngineOption = Annotated[str, typer.Option("--engine", help="Where the workers run: local.", metavar="ENGINE")]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="Where the workers run: local, or ray for a cluster.", metavar="ENGINE")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="HOST:PORT of a Ray cluster, or auto for the one that this machine belongs to; without it Ray starts on "
+        "this machine alone.",
+        metavar="ADDRESS",
+    ),
+]
 
 
 def parse_protocols(ids: Sequence[str] | None) -> tuple[Protocol, ...]:
@@ -102,11 +113,3 @@ def parse_settings(pairs: Sequence[str] | None) -> dict[str, str]:
         if settings.setdefault(key, value) != value:
             raise UsageError(f"--set {key}={settings[key]} and {key}={value} contradict each other; give one")
     return settings
-
-
-def check_engine(engine: str, workers: int) -> None:
-    """Refuse what there is not."""
-    if engine != "local":
-        raise UsageError(f"no engine is called '{engine}'; there is local")
-    if workers < 1:
-        raise UsageError(f"--workers {workers}: at least 1")

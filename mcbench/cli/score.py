@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from mcbench.cli.console import ProgressReporter, drawing
+from mcbench.cli.engine import check_engine, runs_elsewhere
 from mcbench.cli.options import (
+    AddressOption,
     DebugOption,
     DeviceOption,
     EngineOption,
@@ -20,7 +22,6 @@ from mcbench.cli.options import (
     SplitOption,
     WeightsOption,
     WorkersOption,
-    check_engine,
     parse_protocols,
     parse_weights,
 )
@@ -53,14 +54,17 @@ def run(
     device: DeviceOption = "auto",
     workers: WorkersOption = 1,
     engine: EngineOption = "local",
+    address: AddressOption = None,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Measure predictions that were made elsewhere against a data set or a folder of truths."""
-    check_engine(engine, workers)
+    check_engine(engine, workers, address)
     if (dataset is None) == (truth is None):
         raise UsageError("give either --dataset NAME or --truth DIR, so that there is one truth to measure against")
     protocols, chosen = parse_protocols(protocol), parse_weights(weights)
+    if runs_elsewhere(engine, workers, address, out or Path("runs"), device):
+        return
     with with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset, open_truth
         from mcbench.evaluation import score

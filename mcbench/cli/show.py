@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mcbench.cli.console import errors, output
+from mcbench.cli.console import errors, output, sheet
 from mcbench.protocol import LABELS, PROTOCOLS, heading
 from mcbench.results import MetricResult, ProtocolResult, Result
 
@@ -37,7 +37,7 @@ def show_result(result: Result, path: Path, *, as_json: bool) -> None:
     for id, protocol in result.protocols.items():
         output.print()
         output.print(Text.assemble((id, "bold cyan"), f"  {PROTOCOLS[id].summary}"))
-        output.print(_table(protocol))
+        sheet().print(_table(protocol))
     for line in _footnotes(result):
         output.print(f"  {line}", style="dim", soft_wrap=True, markup=False)
     unverified = result.unverified_weights

@@ -153,19 +153,26 @@ class TestOutput:
             assert part in out
         assert "result.json" in error
 
-    def test_a_narrow_terminal_shows_the_numbers(
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_narrow_place_shows_the_numbers(
         self,
         mcbench: Callable[[str], tuple[int, str, str]],
         clip_folders: Callable[..., Path],
         monkeypatch: pytest.MonkeyPatch,
+        terminal: bool,
     ) -> None:
         clip_folders("truth", 1, 3), clip_folders("predictions", 1, 3, noise=9)
         monkeypatch.setenv("COLUMNS", "40")
+        monkeypatch.setattr(console.output, "_force_terminal", terminal)
         code, out, _ = mcbench("score predictions --truth truth --weights random@1 --protocol mcbench@1 --out run")
         assert code == 0
+        out = re.sub(r"\x1b\[[0-9;]*m", "", out)
         metrics = json.loads(Path("run/result.json").read_text())["protocols"]["mcbench@1"]["metrics"]
         assert re.search(rf"PSNR ↑ +{metrics['psnr']['value']:.2f} ", out)
         assert re.search(rf"SSIM ↑ +{metrics['ssim']['value']:.3f} ", out)
+        # What is read by a program is whole; at a terminal the last columns may make room.
+        [line] = [line for line in out.splitlines() if line.lstrip().startswith("FID ↓")]
+        assert ("inception" in line) is not terminal
 
     def test_what_a_method_prints_never_reaches_stdout(
         self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
