@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from fypv2.shipped import choose_checkpoint
 from mcbench import Case, Method, MethodError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ FRESH = "fypv2 WITHOUT TRAINING: config '{config}' with fresh weights; its frame
 
 
 class FollowYourPoseV2(Method):
-    """Follow-Your-Pose v2.
+    """Follow-Your-Pose v2; without a checkpoint, the trained one that ships for the config, `fypv2-tiny` by default.
 
     Characters are matched by the data set's own identities where it has exact annotations, else from left to right.
     """
@@ -45,7 +46,9 @@ class FollowYourPoseV2(Method):
         model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
         config: Literal["paper", "small", "tiny"] = "tiny"
-        """Which model to draw fresh weights for, where no checkpoint is given."""
+        """Which model, where no checkpoint is given: its trained weights where they ship, else fresh ones."""
+        fresh: bool = False
+        """Fresh weights of `config`, also where trained ones ship."""
         height: int | None = Field(default=None, ge=8)
         """Of the frames in pixels, a multiple of 8."""
         width: int | None = Field(default=None, ge=8)
@@ -75,7 +78,9 @@ class FollowYourPoseV2(Method):
         """Depth network for the reference image of such data sets; `none` goes by where people stand."""
 
     def __init__(self, settings: BaseModel, checkpoint: Path | None = None, device: str = "cpu") -> None:
-        super().__init__(settings, checkpoint, device)
+        assert isinstance(settings, self.Settings)
+        chosen = choose_checkpoint(checkpoint, config=settings.config, fresh=settings.fresh)
+        super().__init__(settings, chosen, device)
         self._pipeline: FollowYourPosePipeline | None = None
 
     @property
@@ -89,6 +94,14 @@ class FollowYourPoseV2(Method):
         if (self.checkpoint / STARTING_REPORT).is_file():
             return STARTING.format(folder=self.checkpoint.name)
         return None
+
+    def files(self, case: Case) -> Sequence[Path]:
+        """Poses of a folder, where one is given."""
+        from fypv2.extractors import pose_files_of
+
+        assert isinstance(self.settings, self.Settings)
+        poses = self.settings.poses
+        return pose_files_of(poses, case.clip) if isinstance(poses, Path) else ()
 
     def animate(self, case: Case) -> Iterator[npt.NDArray[np.uint8]]:
         """The clip, square or of the configured size."""

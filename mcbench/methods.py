@@ -128,12 +128,22 @@ class Method(ABC):
         """SHA-256 of what was changed in the code that it runs since `native.commit`; None where nothing was."""
         return None
 
+    def files(self, case: Case) -> Sequence[Path]:
+        """Files and folders of the user's that are read for a clip, besides the checkpoint: poses of a folder, say."""
+        return ()
+
     def case_digest(self, case: Case) -> str:
         """SHA-256 (hex) of what the frames of a case are made from; only frames of the same digest are taken up again.
 
-        That of the case alone, `mcbench.case_digest`, unless the method also reads files of the user's for the clip.
+        That of the case alone, `mcbench.case_digest`, unless there are `files`: of their names and contents too. A file
+        that is missing or cannot be read is told of by who needs it.
         """
-        return case_digest(case)
+        contents = []
+        for file in self.files(case):
+            with contextlib.suppress(MethodError):
+                contents.append([file.name, _digest_of(file)])
+        alone = case_digest(case)
+        return hashlib.sha256(json.dumps([alone, contents]).encode()).hexdigest() if contents else alone
 
     def expect(self, cases: Iterable[Case]) -> None:  # noqa: B027 (most methods have no use for it)
         """Told before the first `animate` what this process may be asked for.

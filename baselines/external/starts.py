@@ -18,10 +18,9 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.external.digests import read_sha256
 from baselines.external.marks import is_complete, mark_complete
 from baselines.external.process import Command, clean_environment, explain, run_program
-from baselines.inputs import PoseSettings, pose_files
+from baselines.inputs import PoseSettings
 from mcbench import Case, Method, MethodError, UserError
 
 __all__ = ["Command", "Job", "OutputError", "ProgramMethod", "ProgramSettings", "file_name"]
@@ -128,18 +127,11 @@ class ProgramMethod(Method):
         return None
 
     def files(self, case: Case) -> Sequence[Path]:
-        """Files and folders of the user's that are read for a clip, besides checkout and weights: poses of a folder."""
-        poses = self.settings.poses if isinstance(self.settings, PoseSettings) else None
-        return pose_files(poses, case.clip) if isinstance(poses, Path) and poses.is_dir() else ()
+        """Poses of a folder; an adapter adds what else it reads."""
+        from fypv2.extractors import pose_files_of
 
-    def case_digest(self, case: Case) -> str:
-        """Of the case and the content of `files`; one that is missing or cannot be read is told of by who needs it."""
-        contents = []
-        for file in self.files(case):
-            with contextlib.suppress(OSError):
-                contents.append([file.name, read_sha256(file)])
-        alone = super().case_digest(case)
-        return hashlib.sha256(json.dumps([alone, contents]).encode()).hexdigest() if contents else alone
+        poses = self.settings.poses if isinstance(self.settings, PoseSettings) else None
+        return pose_files_of(poses, case.clip) if isinstance(poses, Path) else ()
 
     def start_command(self, jobs: Sequence[Job], folder: Path) -> tuple[Command, tuple[str, ...]]:
         """The command as it is run, and what must be run once it was stopped."""

@@ -19,7 +19,7 @@ from baselines.inputs.dense import DensePoseSettings, densepose, person_masks, r
 from baselines.inputs.errors import InputError
 from baselines.inputs.frames import driving_square, reference_square, truth_square
 from baselines.inputs.parts import DensePoseFrame, densepose_colours
-from baselines.inputs.poses import PoseSettings, PoseSource, driving_poses, pose_drawings, pose_files, reference_pose
+from baselines.inputs.poses import PoseSettings, PoseSource, driving_poses, pose_drawings, reference_pose
 
 __all__ = [
     "DensePoseFrame",
@@ -33,7 +33,6 @@ __all__ = [
     "driving_square",
     "person_masks",
     "pose_drawings",
-    "pose_files",
     "reference_densepose",
     "reference_pose",
     "reference_square",

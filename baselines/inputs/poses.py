@@ -16,7 +16,7 @@ from mcbench import Case
 if TYPE_CHECKING:
     from fypv2.conditions import Poses
 
-__all__ = ["PoseSettings", "PoseSource", "driving_poses", "pose_drawings", "pose_files", "reference_pose"]
+__all__ = ["PoseSettings", "PoseSource", "driving_poses", "pose_drawings", "reference_pose"]
 
 PoseSource: TypeAlias = Literal["auto", "dwpose"] | Path
 """`auto`: exact annotations where the case has them, else DWPose; `dwpose`: DWPose in any case; or a folder of the
@@ -80,12 +80,6 @@ def reference_pose(case: Case, size: int, *, extractor: PoseSource = "auto", dev
     else:
         poses = picture_poses(case.reference, device=device)
     return poses.crop_resize(size, size)
-
-
-def pose_files(folder: Path, clip: str) -> list[Path]:
-    """What a folder of the user's poses holds by the name of a clip or of its reference, whatever the ending."""
-    names = (clip, f"{clip}-reference")
-    return sorted(path for path in folder.iterdir() if path.name in names or path.stem in names)
 
 
 def pose_drawings(poses: Poses, *, size: int | None = None) -> Iterator[npt.NDArray[np.uint8]]:

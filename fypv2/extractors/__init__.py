@@ -24,7 +24,7 @@ from fypv2.extractors.base import (
     WeightsUsed,
 )
 from fypv2.extractors.depth_anything import DepthAnything
-from fypv2.extractors.driving import clip_poses, picture_poses, reference_poses, video_poses
+from fypv2.extractors.driving import clip_poses, picture_poses, pose_files_of, reference_poses, video_poses
 from fypv2.extractors.dwpose import DWPose
 from fypv2.extractors.openpose_json import read_openpose_json, write_openpose_json
 from fypv2.extractors.pose_files import read_poses, save_poses
@@ -51,6 +51,7 @@ __all__ = [
     "WeightsUsed",
     "clip_poses",
     "picture_poses",
+    "pose_files_of",
     "poses_from_annotations",
     "read_openpose_json",
     "read_poses",

@@ -22,7 +22,7 @@ from fypv2.extractors.dwpose import DWPose
 from fypv2.extractors.pose_files import read_poses
 from mcbench import FrameSource, MethodError
 
-__all__ = ["clip_poses", "picture_poses", "reference_poses", "video_poses"]
+__all__ = ["clip_poses", "picture_poses", "pose_files_of", "reference_poses", "video_poses"]
 
 _FOUND = "poses/1"
 """Version of what is found in frames, tracking included; a change that moves poses must not meet older ones."""
@@ -63,6 +63,12 @@ def reference_poses(folder: Path, clip: str, size: tuple[int, int]) -> Poses | N
     """
     path = _poses_file(folder, f"{clip}-reference")
     return None if path is None else read_poses(path, size=size if _is_json(path) else None, frames=1)
+
+
+def pose_files_of(folder: Path, clip: str) -> list[Path]:
+    """What a folder of pose files holds of a clip and of its reference image: those that the two above read."""
+    found = (_poses_file(folder, name) for name in (clip, f"{clip}-reference"))
+    return [path for path in found if path is not None]
 
 
 def video_poses(

@@ -109,7 +109,7 @@ def test_lossless_frames_a_grid_and_the_seed(
 
 
 def test_it_says_when_nothing_was_trained(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    assert run(monkeypatch, *ARGUMENTS, "-o", "out", "--steps", "1", "--frames", "1") == 0
+    assert run(monkeypatch, *ARGUMENTS, "-o", "out", "--steps", "1", "--frames", "1", "--fresh") == 0
     assert "fresh weights makes noise" in " ".join(capsys.readouterr().err.split())
 
 

@@ -30,6 +30,7 @@ from mcbench import (
     open_frames,
     write_frames,
 )
+from mcbench.cases import make_case
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_too_few_poses_are_an_error(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint_it_says_that_nothing_was_trained() -> None:
-    note = made(None).note
+    note = made(None, fresh="true").note
     assert note is not None
     assert "WITHOUT TRAINING" in note
     assert "'tiny'" in note
@@ -163,13 +164,13 @@ def test_poses_that_are_named_count_before_annotations(checkpoint: Path, tmp_pat
 def test_the_note_stands_in_the_result(tmp_path: Path, fake_networks: Any) -> None:
     """The whole way: the default config, drawn weights, a synthetic clip, a result."""
     result = evaluate(
-        made(None, steps="1"),
+        made(None, steps="1", fresh="true"),
         load_dataset("synthetic-mini", clips=1, frames=1),
         protocols=[PROTOCOLS["disco-legacy@1"]],
         out=tmp_path / "run",
     )
     assert result is not None
-    assert result.method.note == made(None).note
+    assert result.method.note == made(None, fresh="true").note
     assert json.loads((tmp_path / "run" / "result.json").read_text())["method"]["note"] == result.method.note
 
 
@@ -236,3 +237,20 @@ def test_poses_can_be_found_only_in_a_driving_video(checkpoint: Path) -> None:
     assert not FollowYourPoseV2.needs_truth
     with pytest.raises(MethodError, match=r"clip 'a' has no driving video .* --set poses=DIR"):
         frames_of(made(checkpoint, poses="dwpose"), case(poses=None))
+
+
+def test_changed_pose_files_are_another_case(tmp_path: Path) -> None:
+    """A run that is taken up makes the clip's frames anew, and those of no other clip."""
+    poses = tmp_path / "poses"
+    poses.mkdir()
+    method = made(None, poses=str(poses), fresh="true")
+    dataset = load_dataset("synthetic-mini", clips=2, frames=1)
+    cases = [make_case(clip, 0, with_truth=False) for clip in dataset.clips]
+    (poses / f"{cases[0].clip}.json").write_text("[1]")
+    before = [method.case_digest(case) for case in cases]
+    (poses / f"{cases[0].clip}.json").write_text("[2]")
+    after = [method.case_digest(case) for case in cases]
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    (poses / f"{cases[1].clip}-reference.json").write_text("[3]")
+    assert method.case_digest(cases[1]) != before[1]
