@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
     from mcbench.datasets.synthetic import render_clip, training_clips
+    from mcbench.engines import run_on_ray
     from mcbench.errors import MethodError, UserError
     from mcbench.evaluation import evaluate, score
     from mcbench.geometry import to_square
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mcbench.protocol import PROTOCOLS, Protocol
     from mcbench.results import NativeOutput, Result, read_result
     from mcbench.video import find_clips, open_frames, write_frames, write_video
+    from mcbench.workers import this_worker
 
 __version__ = "0.1.0"
 
@@ -54,7 +56,9 @@ __all__ = [
     "read_result",
     "render_clip",
     "run_command_line",
+    "run_on_ray",
     "score",
+    "this_worker",
     "to_square",
     "training_clips",
     "write_frames",
@@ -89,7 +93,9 @@ _HOMES = {
     "read_result": "mcbench.results",
     "render_clip": "mcbench.datasets.synthetic",
     "run_command_line": "mcbench.command_line",
+    "run_on_ray": "mcbench.engines",
     "score": "mcbench.evaluation",
+    "this_worker": "mcbench.workers",
     "to_square": "mcbench.geometry",
     "training_clips": "mcbench.datasets.synthetic",
     "write_frames": "mcbench.video",

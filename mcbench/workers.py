@@ -1,24 +1,28 @@
 """Several processes on one run: who am I, and how are the others started.
 
-`torchrun` sets RANK and WORLD_SIZE; `--workers N` starts the same command N - 1 times more with the same variables.
-A Slurm array or a loop over machines needs neither: processes that know nothing of each other share a run folder.
+`torchrun` sets RANK and WORLD_SIZE, Slurm its own variables; `--workers N` starts the same command N - 1 times more.
+A loop over machines needs none of them: processes that know nothing of each other share a run folder.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcbench.errors import UsageError
 
-__all__ = ["PARENT_VARIABLE", "Worker", "this_worker", "with_workers"]
+__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "this_worker", "with_workers"]
 
 PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
+PROGRESS_VARIABLE = "MCBENCH_PROGRESS"
+"""Holds the file in which a worker on another machine tells how it goes."""
 
 
 @dataclass(frozen=True)
@@ -30,48 +34,101 @@ class Worker:
         count: how many processes there are.
         local_index: place on this machine, which chooses the GPU.
         parent: process that must be alive for this one to go on, None for one that stands alone.
+        progress: file for `tell`, None where nobody reads it.
     """
 
     index: int = 0
     count: int = 1
     local_index: int = 0
     parent: int | None = None
+    progress: Path | None = None
 
     @property
     def is_orphan(self) -> bool:
         """Whether the process that started this one has died."""
         return self.parent is not None and os.getppid() != self.parent
 
+    def turn(self, items: int) -> int:
+        """Where this process begins among so many items, so that the processes seldom meet."""
+        return self.index * items // self.count
+
+    def tell_total(self, total: int) -> None:
+        """Let whoever started this process elsewhere know how much there is to do."""
+        self._tell({"total": total})
+
+    def tell(self, amount: int, item: str) -> None:
+        """Let whoever started this process elsewhere know that so much more of an item is done."""
+        self._tell({"amount": amount, "item": item})
+
+    def _tell(self, message: dict[str, int | str]) -> None:
+        if self.progress is None:
+            return
+        # Closed after each line, as network file systems show others what was written when a file is closed.
+        with suppress(OSError), self.progress.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(message) + "\n")
+
 
 def this_worker() -> Worker:
-    """From the environment."""
-    parent = os.environ.get(PARENT_VARIABLE)
+    """From the environment: of `torchrun` or of what started this process as a worker, else of Slurm.
+
+    In Slurm, the tasks of a job array and the tasks that `srun` starts are the processes, both together where an array
+    uses `srun`. A batch script by itself is one process, however many tasks it asked for.
+
+    Raises:
+        UsageError: if the variables are no numbers.
+    """
+    parent, progress = os.environ.get(PARENT_VARIABLE), os.environ.get(PROGRESS_VARIABLE)
     try:
-        return Worker(
-            index=int(os.environ.get("RANK", "0")),
-            count=int(os.environ.get("WORLD_SIZE", "1")),
-            local_index=int(os.environ.get("LOCAL_RANK", "0")),
-            parent=int(parent) if parent else None,
-        )
+        index, count, local_index = _of_slurm() if "RANK" not in os.environ else _of_torchrun()
+        return Worker(index, count, local_index, int(parent) if parent else None, Path(progress) if progress else None)
     except ValueError as error:
-        raise UsageError(f"RANK, WORLD_SIZE and LOCAL_RANK must be numbers ({error}); unset them") from None
+        names = "SLURM_*" if "RANK" not in os.environ else "RANK, WORLD_SIZE and LOCAL_RANK"
+        raise UsageError(f"{names} must be numbers ({error}); unset them") from None
+
+
+def _of_torchrun() -> tuple[int, int, int]:
+    return _number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
+
+
+def _of_slurm() -> tuple[int, int, int]:
+    index, count, local_index = 0, 1, _number("LOCAL_RANK", 0)
+    if "SLURM_ARRAY_TASK_ID" in os.environ:
+        count = _number("SLURM_ARRAY_TASK_COUNT", 1)
+        beyond = _number("SLURM_ARRAY_TASK_ID", 0) - _number("SLURM_ARRAY_TASK_MIN", 0)
+        index = beyond // max(1, _number("SLURM_ARRAY_TASK_STEP", 1))
+        if index >= count:  # `--array=1,5,9` has gaps; only the lowest of them is the first
+            index = 1 + (index - 1) % (count - 1) if count > 1 else 0
+    # Batch scripts have SLURM_PROCID and SLURM_NTASKS too; the number of tasks of a step is srun's alone.
+    tasks = _number("SLURM_STEP_NUM_TASKS", 1)
+    if tasks > 1:
+        index, count = index * tasks + _number("SLURM_PROCID", 0), count * tasks
+        local_index = _number("SLURM_LOCALID", local_index)
+    return index, count, local_index
+
+
+def _number(name: str, default: int) -> int:
+    return int(os.environ.get(name, default))
 
 
 @contextmanager
 def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     """Run `count - 1` further processes of this command while the body runs; they end with it.
 
+    Under `torchrun`, which starts processes itself, and in a worker nothing is started. Each task of a Slurm job
+    starts workers of its own.
+
     Args:
         count: processes in all, this one included. The processor's threads are shared out among them.
         arguments: the command line after the program's name.
     """
-    if count <= 1 or this_worker().count > 1:
+    here = this_worker()
+    if count <= 1 or (here.count > 1 and "RANK" in os.environ):
         yield
         return
     threads = str(max(1, _processors() // count))
     environment = {
         **os.environ,
-        "WORLD_SIZE": str(count),
+        "WORLD_SIZE": str(here.count * count),
         PARENT_VARIABLE: str(os.getpid()),
         "OMP_NUM_THREADS": threads,
     }
@@ -81,7 +138,11 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "mcbench", *arguments],
-            env={**environment, "RANK": str(index), "LOCAL_RANK": str(index)},
+            env={
+                **environment,
+                "RANK": str(here.index * count + index),
+                "LOCAL_RANK": str(here.local_index * count + index),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -90,6 +151,9 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     ]
     try:
         yield
+        if here.index != 0:  # the first one has waited for all clips; another one's workers may be in the midst of some
+            for child in children:
+                child.wait()
     finally:
         for child in children:
             child.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -28,7 +29,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the user's own files."""
     monkeypatch.setenv("MCBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MCBENCH_WEIGHTS", raising=False)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MCBENCH_PARENT"):
+    slurm = [name for name in os.environ if name.startswith("SLURM_")]
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MCBENCH_PARENT", "MCBENCH_PROGRESS", *slurm):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -19,6 +19,7 @@ LEVELS = {
     "errors": 0,
     "home": 0,
     "workers": 0,
+    "engines": 1,
     "command_line": 1,
     "resources": 0,
     "protocol": 1,
@@ -104,8 +105,8 @@ def test_the_public_names_are_just_these() -> None:
         *("KEYPOINT_NAMES", "PROTOCOLS", "Annotations", "Case", "Clip", "Dataset", "DrivingPoses", "FrameSource"),
         *("Method", "MethodError", "NativeOutput", "Protocol", "Question", "ReferenceAnnotations", "Result"),
         *("UserError", "case_digest", "evaluate", "find_clips", "home_folder", "load_dataset", "load_method"),
-        *("open_frames", "open_truth", "read_result", "render_clip", "run_command_line", "score", "to_square"),
-        *("training_clips", "write_frames", "write_video"),
+        *("open_frames", "open_truth", "read_result", "render_clip", "run_command_line", "run_on_ray", "score"),
+        *("this_worker", "to_square", "training_clips", "write_frames", "write_video"),
     ]
 
 

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mcbench import run_on_ray, this_worker
+
 if TYPE_CHECKING:
     from fypv2.preprocess.runner import Job
 
@@ -42,6 +44,13 @@ class Flow(str, Enum):
     raft_large = "raft_large"
     raft_small = "raft_small"
     none = "none"
+
+
+class Engine(str, Enum):
+    """Where the workers run."""
+
+    local = "local"
+    ray = "ray"
 
 
 class FrameFormatName(str, Enum):
@@ -118,8 +127,17 @@ def run(
         int, typer.Option("--per-shard", help="Videos, or synthetic clips, of one shard.", metavar="N", min=1)
     ] = 16,
     workers: Annotated[
-        int, typer.Option("--workers", help="Processes on this machine.", metavar="N", min=1, max=1024)
+        int, typer.Option("--workers", help="Processes that share the work.", metavar="N", min=1, max=1024)
     ] = 1,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Where the workers run: on this machine, or on a Ray cluster.")
+    ] = Engine.local,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", help="HOST:PORT of a Ray cluster, or auto. Default one of this machine.", metavar="ADDRESS"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …", metavar="DEVICE")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", metavar="")] = False,
     verify: Annotated[
@@ -135,23 +153,47 @@ def run(
     given = {name: value for name, value in locals().items() if value is not None}
     if verify:
         return _verify(out, as_json=json)
+    if address is not None and engine is not Engine.ray:
+        raise typer.BadParameter("--address: of a Ray cluster; give --engine ray too")
     if not videos:
         raise typer.BadParameter("name folders of videos, videos, or the word synthetic")
 
     from fypv2.preprocess.runner import preprocess
 
     job = _drawn(given) if videos == [_DRAWN] else _footage([Path(video) for video in videos], given)
+    if engine is Engine.ray and this_worker().parent is None:
+        _run_on_ray(out, workers, address, device)
+        return 0
     with _Bar(out) as bar:
         manifest = preprocess(job, out, workers, bar)
-    _show(manifest, out, as_json=json)
+    if manifest is not None:
+        _show(manifest, out, as_json=json)
     return 0
+
+
+def _run_on_ray(out: Path, workers: int, address: str | None, device: str) -> None:
+    if this_worker().count > 1:
+        raise typer.BadParameter("--engine ray starts all workers itself; run it once, not by torchrun or srun")
+    errors = Console(stderr=True, highlight=False)
+    with _Bar(out) as bar:
+        printed = run_on_ray(
+            "fypv2",
+            sys.argv[1:],
+            workers=workers,
+            folder=out,
+            address=address,
+            device=device,
+            on_progress=bar.set,
+            say=lambda line: errors.print(line, soft_wrap=True, markup=False),
+        )
+    sys.stdout.write(printed)
 
 
 def _drawn(given: dict[str, Any]) -> Job:
     from fypv2.preprocess.drawn import DrawnJob
 
-    allowed = {*_DRAWN_ONLY, "size", "videos", "out", "per_shard", "workers", "device", "offline", "verify", "json",
-               "debug", "keep_aspect"}  # fmt: skip
+    allowed = {*_DRAWN_ONLY, "size", "videos", "out", "per_shard", "workers", "engine", "address", "device", "offline",
+               "verify", "json", "debug", "keep_aspect"}  # fmt: skip
     _refuse(set(given) - allowed | ({"keep_aspect"} if given["keep_aspect"] else set()), "synthetic clips take no")
     size = _size(given.get("size", "128"), step=1)
     if size[0] != size[1]:
@@ -297,6 +339,13 @@ class _Bar:
     def start(self, total: int, done: int) -> None:
         self._progress.start()
         self._task = self._progress.add_task(f"making {self._name}", total=total, completed=done)
+
+    def set(self, done: int, total: int, _: str) -> None:
+        """So many are done, whoever did them; in place of `start` and `advance`."""
+        if self._task is None:
+            self.start(total, done)
+        else:
+            self._progress.update(self._task, completed=done)
 
     def advance(self) -> None:
         if self._task is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from fypv2.conditions import Poses, crop_resize_flow, crop_resize_map
 from fypv2.extractors import DepthExtractor, ExtractorError, FlowExtractor, PoseExtractor, PoseFileError, read_poses
 from fypv2.preprocess.cutting import Scene
 from fypv2.preprocess.probing import VIDEO_SUFFIXES, BadVideoError, Footage, reason_of
-from fypv2.training.clips import DenseFlow, ShardError, TrainingClip
+from fypv2.training.clips import DenseFlow, TrainingClip
 from fypv2.training.pose_nearness import nearness_maps
 
 __all__ = [
@@ -264,8 +263,4 @@ def _device(device: str) -> str:
 
     if not torch.cuda.is_available():
         return "cpu"
-    try:
-        rank = int(os.environ.get("LOCAL_RANK", "0"))
-    except ValueError:
-        raise ShardError("LOCAL_RANK is no number; unset it") from None
-    return f"cuda:{rank % torch.cuda.device_count()}"
+    return f"cuda:{this_worker().local_index % torch.cuda.device_count()}"

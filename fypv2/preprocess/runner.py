@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from fypv2.preprocess.data_folder import DataFolder
 from fypv2.preprocess.writer import UnitWriter
+from fypv2.training.clips import ShardError
+from mcbench import this_worker
 
 __all__ = ["Job", "Reporter", "preprocess"]
 
@@ -49,23 +51,27 @@ class _Silent:
     def advance(self) -> None: ...
 
 
-def preprocess(job: Job, folder: Path, workers: int = 1, reporter: Reporter | None = None) -> dict[str, Any]:
+def preprocess(job: Job, folder: Path, workers: int = 1, reporter: Reporter | None = None) -> dict[str, Any] | None:
     """Makes what is not there yet, together with all other processes that work in the same folder.
+
+    Among processes that know of each other (`torchrun`, tasks of Slurm, workers on a cluster) each begins at another
+    unit, and only the first one waits for the others and writes the manifest.
 
     Args:
         job: what to make.
         folder: of the data.
-        workers: processes on this machine, this one included.
+        workers: processes on this machine, this one included; no further ones in a worker that was started as one.
         reporter: told how it goes.
 
     Returns:
-        The manifest.
+        The manifest; None in a process other than the first.
 
     Raises:
         ShardError: if the folder holds something else or cannot be written to.
         UserError: for what ends a run: missing weights or libraries.
     """
     reporter = reporter or _Silent()
+    here = this_worker()
     data = DataFolder(folder)
     request = job.request
     data.identify(request)
@@ -73,18 +79,28 @@ def preprocess(job: Job, folder: Path, workers: int = 1, reporter: Reporter | No
     reporter.start(job.units, job.units - len(pending))
     if pending:
         job.load()
-    with _helpers(job, folder, pending, workers):
-        _work(job, data, pending, reporter, None)
+    here.tell_total(len(pending))
+    turn = here.turn(len(pending))
+    mine = pending[turn:] + pending[:turn]
+    count = 1 if here.parent is not None else min(workers, len(pending))
+    with _helpers(job, folder, mine, count, here.local_index):
+        # Whoever has helpers waits for theirs; others are free as soon as nothing is left to take.
+        _work(job, data, mine, reporter, here.parent, waits=here.index == 0 or count > 1)
+    if here.index != 0:
+        return None
     return data.write_manifest(request, job.units)
 
 
-def _work(job: Job, data: DataFolder, pending: list[int], reporter: Reporter, parent: int | None) -> None:
+def _work(
+    job: Job, data: DataFolder, pending: list[int], reporter: Reporter, parent: int | None, *, waits: bool = True
+) -> None:
+    here = this_worker()
     # Second time round, what others hold is waited for: it is done when they let go, unless they died.
-    for wait in (False, True):
+    for wait in (False, True) if waits else (False,):
         left = []
         for unit in pending:
             if parent is not None and os.getppid() != parent:
-                return
+                raise ShardError("the process that started this worker is gone")
             with data.claim(unit, wait=wait) as mine:
                 if not mine:
                     left.append(unit)
@@ -93,6 +109,7 @@ def _work(job: Job, data: DataFolder, pending: list[int], reporter: Reporter, pa
                 if not data.is_done(unit):
                     _make(job, data, unit)
             reporter.advance()
+            here.tell(1, f"unit {unit}")
         pending = left
 
 
@@ -105,20 +122,19 @@ def _make(job: Job, data: DataFolder, unit: int) -> None:
         writer.abandon()
 
 
-def _serve(job: Job, folder: Path, pending: list[int], index: int, parent: int) -> None:
+def _serve(job: Job, folder: Path, pending: list[int], local_index: int, parent: int) -> None:
     """A worker's life. It prints nothing: its faults are met by the first process too, which tells of them."""
-    os.environ["LOCAL_RANK"] = str(index)
+    os.environ["LOCAL_RANK"] = str(local_index)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, ShardError):
         _work(job, DataFolder(folder), pending, _Silent(), parent)
 
 
 @contextmanager
-def _helpers(job: Job, folder: Path, pending: list[int], workers: int) -> Iterator[None]:
-    """`workers - 1` further processes while the body runs, but no more than there are units."""
-    count = min(workers, len(pending))
+def _helpers(job: Job, folder: Path, pending: list[int], count: int, local_index: int) -> Iterator[None]:
+    """`count - 1` further processes while the body runs."""
     if count <= 1:
         yield
         return
@@ -132,7 +148,8 @@ def _helpers(job: Job, folder: Path, pending: list[int], workers: int) -> Iterat
             # Each begins elsewhere in the list, so that they seldom ask for the same unit.
             turn = index * len(pending) // count
             mine = pending[turn:] + pending[:turn]
-            children.append(context.Process(target=_serve, args=(job, folder, mine, index, os.getpid()), daemon=True))
+            arguments = (job, folder, mine, local_index * count + index, os.getpid())
+            children.append(context.Process(target=_serve, args=arguments, daemon=True))
             children[-1].start()
         yield
     finally:
