@@ -15,6 +15,7 @@ from fypv2.preprocess.cutting import Scene
 from fypv2.preprocess.probing import VIDEO_SUFFIXES, BadVideoError, Footage, reason_of
 from fypv2.training.clips import DenseFlow, TrainingClip
 from fypv2.training.pose_nearness import nearness_maps
+from mcbench import this_worker
 
 __all__ = [
     "EstimatedPoses",
