@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -178,6 +179,8 @@ class VideoFile:
                 )
         except (av.error.FFmpegError, OSError, IndexError) as error:
             why = getattr(error, "strerror", None) or one_line(error)
+            if getattr(error, "errno", None) == errno.EINVAL:  # what FFmpeg says of a format that is not on the list
+                why = "its content is no video, whatever it is called"
             raise VideoError(f"{self.path}: not a video that can be read ({why}); write it again") from error
 
     def _check_whole(self, container: Any, stream: Any, packets: _Packets, rate: Fraction | None) -> None:

@@ -141,7 +141,7 @@ def test_a_sound_file_that_is_called_a_video(folders: tuple[Path, Path]) -> None
     with wave.open(str(folders[0] / "a.mp4"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(800))
-    assert "no video stream" in only(look(folders), "unreadable").evidence
+    assert "its content is no video" in only(look(folders), "unreadable").evidence
 
 
 def test_names_that_are_no_text(folders: tuple[Path, Path]) -> None:
