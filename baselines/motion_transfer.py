@@ -62,19 +62,19 @@ class MotionTransfer(ExternalMethod):
     landmark: ClassVar[str] = "demo.py"
     driver: ClassVar[str]
 
+    class Settings(ExternalMethod.Settings):
+        """The options that both programs have; a subclass narrows the configurations and gives the defaults."""
+
+        config: str
+        """Name of the configuration in the checkout's folder `config`."""
+        mode: Mode
+        """How motion is transferred."""
+
+    settings: Settings
+
     @abstractmethod
     def driving_frames(self, case: Case) -> Iterator[npt.NDArray[np.uint8]]:
         """The driving video: `case.frames` frames, uint8 RGB (SIZE, SIZE, 3)."""
-
-    @property
-    @abstractmethod
-    def mode(self) -> Mode:
-        """How motion is transferred."""
-
-    @property
-    @abstractmethod
-    def config(self) -> str:
-        """Name of the configuration in the checkout's folder `config`."""
 
     @property
     @abstractmethod
@@ -108,11 +108,11 @@ class MotionTransfer(ExternalMethod):
             MethodError: if the checkout has no such configuration, or the checkpoint no AVD network where one is used.
         """
         (job,) = jobs
-        config = self.place.repository / "config" / f"{self.config}.yaml"
+        config = self.place.repository / "config" / f"{self.settings.config}.yaml"
         if not config.is_file():
             raise MethodError(f"{config}: not there; the checkout must be one of https://github.com/{self.repository}")
         checkpoint = self.place.weights[self.weights_key]
-        if self.mode == "avd" and not _holds_avd(checkpoint):
+        if self.settings.mode == "avd" and not _holds_avd(checkpoint):
             raise MethodError(
                 f"{checkpoint}: holds no AVD network, and an untrained one would be used; give --set mode=standard or"
                 " --set mode=relative, or a checkpoint of the repository's own `run.py --mode train_avd`"
@@ -125,7 +125,7 @@ class MotionTransfer(ExternalMethod):
             *("--source_image", str(job.folder / "inputs" / SOURCE)),
             *("--checkpoint", str(checkpoint)),
             *("--result_video", str(job.folder / "outputs" / RESULT)),
-            *("--mode", self.mode),
+            *("--mode", self.settings.mode),
             *("--img_shape", f"{SIZE},{SIZE}"),
             *(() if self.device.startswith("cuda") else ("--cpu",)),
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from baselines.base import ExternalMethod, Weights
+from baselines.base import Weights
 from baselines.external.installation import read_section
 from baselines.inputs import PoseSettings
 from baselines.launchers import LAUNCHERS
@@ -54,7 +54,7 @@ class _MRAA(MotionTransfer):
         ),
     )
 
-    class Settings(ExternalMethod.Settings):
+    class Settings(MotionTransfer.Settings):
         """The program's options, with its defaults."""
 
         config: Literal["ted384", "ted-youtube384"] = "ted384"
@@ -76,16 +76,6 @@ class _MRAA(MotionTransfer):
         except MethodError:  # which is one of the lines already
             return lines
         return lines if configured else [*lines, f"{cls.weights[0].key}: {cls.weights[0].what}; or another checkpoint"]
-
-    @property
-    def mode(self) -> Mode:
-        """As set."""
-        return self.settings.mode
-
-    @property
-    def config(self) -> str:
-        """As set."""
-        return self.settings.config
 
     @property
     def weights_key(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from baselines.base import ExternalMethod, Weights
+from baselines.base import Weights
 from baselines.inputs import PoseSettings
 from baselines.motion_transfer import DrivenByPoses, DrivenByTruth, Mode, MotionTransfer
 
@@ -26,7 +26,7 @@ class _TPSMM(MotionTransfer):
         Weights(key="ted", what="ted.pth.tar, linked in the repository's README under 'Pre-trained models'"),
     )
 
-    class Settings(ExternalMethod.Settings):
+    class Settings(MotionTransfer.Settings):
         """The program's options, with its defaults."""
 
         config: Literal["ted-384"] = "ted-384"
@@ -35,16 +35,6 @@ class _TPSMM(MotionTransfer):
         """How motion is transferred; see `baselines.motion_transfer.Mode`."""
 
     settings: Settings
-
-    @property
-    def mode(self) -> Mode:
-        """As set."""
-        return self.settings.mode
-
-    @property
-    def config(self) -> str:
-        """As set."""
-        return self.settings.config
 
     @property
     def weights_key(self) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mcbench import MethodError, home_folder
 
-__all__ = ["read_sha256", "sha256_of"]
+__all__ = ["sha256_of"]
 
 
 def sha256_of(path: Path) -> str:
-    """What `read_sha256` gives.
+    """SHA-256 (hex) of a file, or over the names and bytes of all files of a folder.
 
     Remembered under `cache/weights` of mcbench's home by place, size and time of change.
 
@@ -29,7 +29,7 @@ def sha256_of(path: Path) -> str:
         note = home_folder() / "cache" / "weights" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
         if (known := _recalled(note, state)) is not None:
             return known
-        digest = read_sha256(path)
+        digest = _read_sha256(path)
         if _state(path) != state:
             raise MethodError(f"{path}: it changed while it was read; wait until it is complete")
     except OSError as error:
@@ -48,8 +48,8 @@ def _state(path: Path) -> list[list[str | int]]:
     return [[file.relative_to(path).as_posix(), info.st_size, info.st_mtime_ns] for file, info in about]
 
 
-def read_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file, or over the names and bytes of all files of a folder, read now."""
+def _read_sha256(path: Path) -> str:
+    """What `sha256_of` gives, read now."""
     digest = hashlib.sha256()
     for file in _files(path):
         if file != path:
