@@ -46,7 +46,7 @@ SHARD = "14MB"
 """Of tensors in a file, its header aside."""
 MEAN_LEVELS = 1.0
 """The most by which float16 may move a frame in the mean, of 255 levels."""
-_STAGES = {"vae": "vae", 1: "stage1", 2: "stage2"}
+_STAGES = {"vae": "vae", 1: "stage1", 2: "stage2", "decoder": "decoder"}
 _NAME = SHIPPED["tiny"]
 _PLACE = Path(__file__).resolve().parent.parent / "fypv2" / "checkpoints" / _NAME
 
@@ -56,7 +56,7 @@ class Run:
     """A training behind the model.
 
     Attributes:
-        name: `vae`, `stage1` or `stage2`.
+        name: `vae`, `stage1`, `stage2` or `decoder`.
         folder: of the run.
         saved: its last checkpoint.
     """

@@ -23,6 +23,7 @@ TRAIN_CONFIGS = (
     "tiny-vae",
     "tiny-stage1",
     "tiny-stage2",
+    "tiny-decoder",
 )
 """The training configs that ship."""
 
@@ -35,8 +36,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    stage: Literal["vae", 1, 2]
-    """`vae` trains the VAE, 1 single frames, 2 windows of consecutive frames with the motion modules."""
+    stage: Literal["vae", "decoder", 1, 2]
+    """`vae` trains the VAE, 1 single frames, 2 windows of consecutive frames with the motion modules. `decoder` trains
+    the VAE's decoder alone, of a model that may be trained already: latents stay what they are."""
     model: str = "tiny"
     """Model config by name or .yaml file; a start checkpoint must be of the same name."""
     start: str = "fresh"
@@ -99,6 +101,8 @@ class TrainConfig(BaseModel):
     """VAE: weight of the divergence from a normal distribution, per latent number."""
     gradient_weight: float = Field(default=0.0, ge=0)
     """VAE: weight of the difference of image gradients on four scales, which keeps edges without needing a network."""
+    contrast_weight: float = Field(default=0.0, ge=0)
+    """VAE: weight of the difference of local contrast on three scales, against softness."""
 
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Type of the passes; weights and moments stay float32."""
@@ -144,6 +148,11 @@ class TrainConfig(BaseModel):
         if self.stage == 2 and self.frames < 2:
             raise ValueError("stage 2 trains windows; give frames of 2 or more")
         return self
+
+    @property
+    def of_vae(self) -> bool:
+        """Whether pictures go through the VAE and back, and nothing is animated."""
+        return self.stage in ("vae", "decoder")
 
     @property
     def learning(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Samples(Dataset[dict[str, Tensor]]):
         generator = torch.Generator().manual_seed(
             int(np.random.SeedSequence((self.config.seed, number, 2)).generate_state(1, np.uint64)[0] >> 1)
         )
-        if self.config.stage == "vae":
+        if self.config.of_vae:
             target, _ = read_choice(self.source, choice, consecutive=False)
             frames = [FollowYourPosePipeline.crop_picture(frame, *self.size) for frame in target.frames]
             return {

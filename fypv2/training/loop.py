@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from pydantic_core import to_jsonable_python
 from torch import Tensor
 
 from fypv2.checkpoint import save_pipeline
@@ -122,9 +123,9 @@ class Trainer:
             "processes": accelerator.num_processes,
         }
         processor = build_feature_extractor(self.model)
-        prepared = self._frozen(source) if config.stage != "vae" else None
+        prepared = None if config.of_vae else self._frozen(source)
         step = self._step()
-        timesteps = 1 if config.stage == "vae" else step.objective.timesteps
+        timesteps = 1 if config.of_vae else step.objective.timesteps
         self.samples = Samples(source, config, self.model, processor, timesteps, prepared)
         if saved is not None:
             _check_same(saved, self.state)
@@ -177,11 +178,17 @@ class Trainer:
 
     def _step(self) -> Any:
         """The module whose forward pass is the loss."""
-        if self.config.stage != "vae":
-            return build_step(self.config, self.model, self.parts)
-        step = VaeStep(self.parts["vae"], self.config.kl_weight, self.config.gradient_weight)
-        step.train().requires_grad_(True)
-        return step.to(memory_format=torch.channels_last) if self.config.channels_last else step
+        config = self.config
+        if not config.of_vae:
+            return build_step(config, self.model, self.parts)
+        step = VaeStep(
+            self.parts["vae"],
+            config.kl_weight,
+            config.gradient_weight,
+            config.contrast_weight,
+            decoder_only=config.stage == "decoder",
+        )
+        return step.to(memory_format=torch.channels_last) if config.channels_last else step
 
     def run(self) -> bool:
         """Train. Returns whether the end was reached, else a checkpoint holds where it stopped."""
@@ -241,7 +248,7 @@ class Trainer:
     def _pass(self, batch: dict[str, Any], *, last: bool) -> Tensor:
         """One pass forward and back. Returns its loss."""
         device = self.accelerator.device
-        if self.config.stage == "vae":
+        if self.config.of_vae:
             ready = {name: to_device(tensor, device) for name, tensor in batch.items()}
         else:
             ready = self.before(batch, device, self.model.guiders)
@@ -316,7 +323,7 @@ class Trainer:
 
     def _grid(self, pipeline: FollowYourPosePipeline) -> Any:
         device = self.accelerator.device
-        if self.config.stage == "vae":
+        if self.config.of_vae:
             return vae_grid(pipeline.vae, self.samples, device, self.config.sample_clips)
         return animation_grid(pipeline, self.samples, device, self.config.sample_clips)
 
@@ -362,7 +369,10 @@ def _check_same(saved: Saved, state: dict[str, Any]) -> None:
     for what in ("data", "vae"):
         if saved.state.get(what) != state.get(what):
             raise TrainingError(f"{saved.folder}: was trained with another {what}; use --fresh, or that {what}")
-    old, new = saved.state["config"], state["config"]
+    # A key that a checkpoint is older than had no effect then, and its default has none.
+    fields = TrainConfig.model_fields.items()
+    absent = {name: to_jsonable_python(field.default) for name, field in fields if not field.is_required()}
+    old, new = absent | saved.state["config"], state["config"]
     for key in sorted(set(old) | set(new)):
         if key not in FREE and old.get(key) != new.get(key):
             was = f"was trained with {key}={old.get(key)}, not {new.get(key)}"

@@ -23,17 +23,18 @@ from mcbench import UserError
 
 @pytest.fixture(scope="module")
 def trained(mini_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAE, a stage 1 on it and a stage 2 on that, of two steps each."""
+    """A VAE, both stages on it and its decoder again, of two steps each."""
     folder = tmp_path_factory.mktemp("trained")
     run(folder / "vae", mini_shards, stage="vae", steps=2)
     run(folder / "one", mini_shards, steps=2, start=str(folder / "vae/run/model"))
     run(folder / "two", mini_shards, stage=2, frames=4, steps=2, start=str(folder / "one/run/model"))
-    return folder / "two" / "run"
+    run(folder / "decoder", mini_shards, stage="decoder", steps=2, start=str(folder / "two/run/model"))
+    return folder / "decoder" / "run"
 
 
 @pytest.mark.slow
 def test_a_training_ships(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [one.name for one in runs_behind(trained)] == ["vae", "stage1", "stage2"]
+    assert [one.name for one in runs_behind(trained)] == ["vae", "stage1", "stage2", "decoder"]
     place = tmp_path / "package" / "fypv2-tiny"
     main([str(trained), "--place", str(place), "--machine", "two cores"])
     report = json.loads(capsys.readouterr().out)
@@ -47,7 +48,7 @@ def test_a_training_ships(trained: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert load_pipeline(place / "model").model_config == load_pipeline(trained / "model").model_config
     assert sorted(file.name for file in (place / "training").iterdir()) == [
         *("1-vae.json", "1-vae.log.jsonl", "2-stage1.json", "2-stage1.log.jsonl"),
-        *("3-stage2.json", "3-stage2.log.jsonl"),
+        *("3-stage2.json", "3-stage2.log.jsonl", "4-decoder.json", "4-decoder.log.jsonl"),
     ]
     assert len((place / "training" / "2-stage1.log.jsonl").read_text().splitlines()) == 2
     card = (place / "MODEL_CARD.md").read_text()

@@ -41,7 +41,13 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param("vae", marks=pytest.mark.slow)]
+    "stage",
+    [
+        1,
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param("vae", marks=pytest.mark.slow),
+        pytest.param("decoder", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     stage: Any, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +183,17 @@ def test_a_run_is_taken_up_only_as_it_was(shards: Path, tmp_path: Path) -> None:
     anew = run(tmp_path, shards, steps=1, resume=False, learning_rate=2e-3)
     assert list(losses(anew)) == [1]
     assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-000001"]
+
+
+def test_a_run_from_before_a_key_is_taken_up_where_the_key_changes_nothing(shards: Path, tmp_path: Path) -> None:
+    run(tmp_path, shards, steps=2, stage="vae")
+    state = tmp_path / "run/checkpoints/step-000002/state.json"
+    document = json.loads(state.read_text())
+    del document["config"]["contrast_weight"]
+    state.write_text(json.dumps(document))
+    with pytest.raises(TrainingError, match=r"contrast_weight=0\.0, not 1\.0"):
+        run(tmp_path, shards, steps=3, stage="vae", contrast_weight=1.0)
+    assert max(losses(run(tmp_path, shards, steps=3, stage="vae", log_every=1))) == 3
 
 
 def test_a_torn_checkpoint_is_named(shards: Path, tmp_path: Path) -> None:
