@@ -69,8 +69,8 @@ class CommandMethod(ProgramMethod):
         """Side in pixels of the square pictures that the program is given."""
         cwd: Path | None = None
         """Folder in which it runs; where mcbench was started by default."""
-        driver: str = Field(default="drawn poses", max_length=100)
-        """What the result says that it is driven by."""
+        driver: str | None = Field(default=None, max_length=100)
+        """What the result says that it is driven by; by default what the command names."""
 
     settings: Settings
 
@@ -113,10 +113,15 @@ class CommandMethod(ProgramMethod):
         """PNG or mp4; how large is the program's choice."""
         return NativeOutput(
             container="mp4" if "output_video" in self._asked else "png",
-            driver=self.settings.driver,
+            driver=self.settings.driver or self._driver(),
             commit=self.commit,
             dirty=self._checkout.dirty if self._checkout else None,
         )
+
+    def _driver(self) -> str:
+        if self._asked & {"poses", "pose_frames"}:
+            return "drawn poses"
+        return "keypoints" if "keypoints" in self._asked else "nothing"
 
     def prepare(self, case: Case, folder: Path) -> None:
         """Write what the command names."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
     from mcbench.datasets.synthetic import render_clip, training_clips
+    from mcbench.digests import files_of, files_sha256
     from mcbench.engines import run_on_ray
     from mcbench.errors import MethodError, UserError
     from mcbench.evaluation import evaluate, score
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mcbench.protocol import PROTOCOLS, Protocol
     from mcbench.results import NativeOutput, Result, read_result
     from mcbench.video import find_clips, open_frames, write_frames, write_video
-    from mcbench.workers import this_worker
+    from mcbench.workers import share_threads, this_worker
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,8 @@ __all__ = [
     "UserError",
     "case_digest",
     "evaluate",
+    "files_of",
+    "files_sha256",
     "find_clips",
     "home_folder",
     "load_dataset",
@@ -58,6 +61,7 @@ __all__ = [
     "run_command_line",
     "run_on_ray",
     "score",
+    "share_threads",
     "this_worker",
     "to_square",
     "training_clips",
@@ -84,6 +88,8 @@ _HOMES = {
     "UserError": "mcbench.errors",
     "case_digest": "mcbench.cases",
     "evaluate": "mcbench.evaluation",
+    "files_of": "mcbench.digests",
+    "files_sha256": "mcbench.digests",
     "find_clips": "mcbench.video",
     "home_folder": "mcbench.home",
     "load_dataset": "mcbench.datasets",
@@ -95,6 +101,7 @@ _HOMES = {
     "run_command_line": "mcbench.command_line",
     "run_on_ray": "mcbench.engines",
     "score": "mcbench.evaluation",
+    "share_threads": "mcbench.workers",
     "this_worker": "mcbench.workers",
     "to_square": "mcbench.geometry",
     "training_clips": "mcbench.datasets.synthetic",

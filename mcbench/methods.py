@@ -24,6 +24,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mcbench.cases import Case, case_digest
+from mcbench.digests import files_of, files_sha256
 from mcbench.errors import MethodError, UsageError, UserError, VideoError, nearest
 from mcbench.geometry import check_aspect
 from mcbench.results import NativeOutput
@@ -363,18 +364,9 @@ def _told(error: BaseException) -> str:
 
 
 def _digest_of(checkpoint: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        is_folder = checkpoint.is_dir()
-        files = sorted(file for file in checkpoint.rglob("*") if file.is_file()) if is_folder else [checkpoint]
-        if not files or not files[0].is_file():
+        if not any(file.is_file() for file in files_of(checkpoint)):
             raise MethodError(f"{checkpoint}: no checkpoint there; give a file, or a folder that holds some")
-        for file in files:
-            if is_folder:
-                digest.update(file.relative_to(checkpoint).as_posix().encode() + b"\0")
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+        return files_sha256(checkpoint)
     except OSError as error:
         raise MethodError(f"{checkpoint}: cannot be read ({error.strerror or error}); mend its permissions") from error
-    return digest.hexdigest()

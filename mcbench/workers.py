@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mcbench.errors import UsageError
 
-__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "this_worker", "with_workers"]
+__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "share_threads", "this_worker", "with_workers"]
 
 PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
@@ -125,40 +125,49 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     if count <= 1 or (here.count > 1 and "RANK" in os.environ):
         yield
         return
-    threads = str(max(1, _processors() // count))
-    environment = {
-        **os.environ,
-        "WORLD_SIZE": str(here.count * count),
-        PARENT_VARIABLE: str(os.getpid()),
-        "OMP_NUM_THREADS": threads,
-    }
-    # This process shares the processor too; torch and the linear algebra read it when they are loaded.
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-m", "mcbench", *arguments],
-            env={
-                **environment,
-                "RANK": str(here.index * count + index),
-                "LOCAL_RANK": str(here.local_index * count + index),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for index in range(1, count)
-    ]
-    try:
-        yield
-        if here.index != 0:  # the first one has waited for all clips; another one's workers may be in the midst of some
+    with share_threads(count):
+        environment = {**os.environ, "WORLD_SIZE": str(here.count * count), PARENT_VARIABLE: str(os.getpid())}
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-m", "mcbench", *arguments],
+                env={
+                    **environment,
+                    "RANK": str(here.index * count + index),
+                    "LOCAL_RANK": str(here.local_index * count + index),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for index in range(1, count)
+        ]
+        try:
+            yield
+            # The first one has waited for all clips; another one's workers may be in the midst of some.
+            if here.index != 0:
+                for child in children:
+                    child.wait()
+        finally:
+            for child in children:
+                child.terminate()
             for child in children:
                 child.wait()
+
+
+@contextmanager
+def share_threads(count: int) -> Iterator[None]:
+    """Give this process, and those that it starts while the body runs, the threads of one among `count`.
+
+    Torch and the linear algebra read `OMP_NUM_THREADS` when they are loaded; it is put back at the end.
+
+    Args:
+        count: processes that share the processors that this one may use.
+    """
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(max(1, _processors() // count))
+    try:
+        yield
     finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.wait()
         if before is None:
             del os.environ["OMP_NUM_THREADS"]
         else:

@@ -25,6 +25,7 @@ LEVELS = {
     "protocol": 1,
     "geometry": 1,
     "atomic": 1,
+    "digests": 0,
     "video": 1,
     "backbones": 2,
     "datasets": 2,
@@ -104,9 +105,10 @@ def test_the_public_names_are_just_these() -> None:
     assert mcbench.__all__ == [
         *("KEYPOINT_NAMES", "PROTOCOLS", "Annotations", "Case", "Clip", "Dataset", "DrivingPoses", "FrameSource"),
         *("Method", "MethodError", "NativeOutput", "Protocol", "Question", "ReferenceAnnotations", "Result"),
-        *("UserError", "case_digest", "evaluate", "find_clips", "home_folder", "load_dataset", "load_method"),
+        *("UserError", "case_digest", "evaluate", "files_of", "files_sha256", "find_clips", "home_folder"),
+        *("load_dataset", "load_method"),
         *("open_frames", "open_truth", "read_result", "render_clip", "run_command_line", "run_on_ray", "score"),
-        *("this_worker", "to_square", "training_clips", "write_frames", "write_video"),
+        *("share_threads", "this_worker", "to_square", "training_clips", "write_frames", "write_video"),
     ]
 
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mcbench import MethodError, home_folder
+from mcbench import MethodError, files_of, files_sha256, home_folder
 
 __all__ = ["sha256_of"]
 
@@ -29,7 +29,7 @@ def sha256_of(path: Path) -> str:
         note = home_folder() / "cache" / "weights" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
         if (known := _recalled(note, state)) is not None:
             return known
-        digest = _read_sha256(path)
+        digest = files_sha256(path)
         if _state(path) != state:
             raise MethodError(f"{path}: it changed while it was read; wait until it is complete")
     except OSError as error:
@@ -38,26 +38,10 @@ def sha256_of(path: Path) -> str:
     return digest
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
 def _state(path: Path) -> list[list[str | int]]:
     """Name, size and time of change (ns) of every file."""
-    about = [(file, file.stat()) for file in _files(path)]
+    about = [(file, file.stat()) for file in files_of(path)]
     return [[file.relative_to(path).as_posix(), info.st_size, info.st_mtime_ns] for file, info in about]
-
-
-def _read_sha256(path: Path) -> str:
-    """What `sha256_of` gives, read now."""
-    digest = hashlib.sha256()
-    for file in _files(path):
-        if file != path:
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _recalled(note: Path, state: list[list[str | int]]) -> str | None:

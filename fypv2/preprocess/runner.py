@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fypv2.preprocess.data_folder import DataFolder
 from fypv2.preprocess.writer import UnitWriter
 from fypv2.training.clips import ShardError
-from mcbench import this_worker
+from mcbench import share_threads, this_worker
 
 __all__ = ["Job", "Reporter", "preprocess"]
 
@@ -140,24 +140,19 @@ def _helpers(job: Job, folder: Path, pending: list[int], count: int, local_index
         return
     # A forked process would share the threads and locks of libraries that are loaded by now.
     context = multiprocessing.get_context("spawn")
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // count))
     children: list[Any] = []
-    try:
-        for index in range(1, count):
-            # Each begins elsewhere in the list, so that they seldom ask for the same unit.
-            turn = index * len(pending) // count
-            mine = pending[turn:] + pending[:turn]
-            arguments = (job, folder, mine, local_index * count + index, os.getpid())
-            children.append(context.Process(target=_serve, args=arguments, daemon=True))
-            children[-1].start()
-        yield
-    finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.join()
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+    with share_threads(count):
+        try:
+            for index in range(1, count):
+                # Each begins elsewhere in the list, so that they seldom ask for the same unit.
+                turn = index * len(pending) // count
+                mine = pending[turn:] + pending[:turn]
+                arguments = (job, folder, mine, local_index * count + index, os.getpid())
+                children.append(context.Process(target=_serve, args=arguments, daemon=True))
+                children[-1].start()
+            yield
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.join()

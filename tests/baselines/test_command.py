@@ -82,10 +82,24 @@ def test_a_program_that_writes_pictures(program: Callable[[str], str], tmp_path:
         "size": None,
         "container": "png",
         "fps": None,
-        "driver": "drawn poses",
+        "driver": "nothing",
         "commit": None,
         "dirty": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "driver"),
+    [
+        ("{poses}", "drawn poses"),
+        ("{pose_frames} {keypoints}", "drawn poses"),
+        ("{keypoints}", "keypoints"),
+        ("{reference}", "nothing"),
+    ],
+)
+def test_a_result_says_what_the_command_was_given(names: str, driver: str) -> None:
+    assert made(f"{PYTHON} {names} {{output}}").native.driver == driver
+    assert made(f"{PYTHON} {names} {{output}}", driver="a voice").native.driver == "a voice"
 
 
 def test_every_placeholder(program: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
