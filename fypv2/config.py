@@ -86,6 +86,9 @@ class ModelConfig(_Strict):
     """Arguments of `diffusers.MotionAdapter`: the temporal layers of stage 2."""
     per_frame_norm: bool = True
     """Whether the motion modules' group norm takes each frame by itself, as AnimateDiff was trained, or a window."""
+    place_codes: bool = False
+    """Whether both U-Nets are told where a latent lies. Published weights know it; a small model that starts from
+    nothing learns far sooner to fetch a place from the same place of the reference."""
     vae: dict[str, Any]
     """Arguments of `diffusers.AutoencoderKL`."""
     image_encoder: dict[str, Any]
@@ -135,6 +138,8 @@ class ModelConfig(_Strict):
                 f"guider.channels of {len(self.guider.channels)} widths reduce {2 ** (len(self.guider.channels) - 1)}"
                 f" times, the VAE {self.reduction} times"
             )
+        if self.place_codes and self.unet["block_out_channels"][0] % 4:
+            raise ValueError("place_codes need unet.block_out_channels to begin with a multiple of 4")
         latent = self.vae.get("latent_channels", 4)
         if (self.unet.get("in_channels", 4), self.unet.get("out_channels", 4)) != (latent, latent):
             raise ValueError(f"unet.in_channels and unet.out_channels must be vae.latent_channels, which is {latent}")

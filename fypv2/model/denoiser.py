@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,32 @@ from fypv2.model.reference import (
     reference_layers,
 )
 
-__all__ = ["Denoiser", "GuidedConvolution"]
+__all__ = ["Denoiser", "GuidedConvolution", "place_codes"]
+
+CYCLES = 0.5, 8.0
+"""Slowest and fastest sinusoid of `place_codes` over a side; 16 latents a side, those of `tiny`, tell no faster one."""
+
+
+def place_codes(channels: int, height: int, width: int) -> Tensor:
+    """Where a latent lies, as sines and cosines of both axes (Vaswani et al. 2017, in two dimensions).
+
+    They are of fractions of a side, so that a place has one code in every size.
+
+    Args:
+        channels: a multiple of 4.
+        height, width: in latents.
+
+    Returns:
+        (channels, height, width), in -1 … 1.
+    """
+    slowest, fastest = (math.log2(one) for one in CYCLES)
+    angles = 2 * math.pi * torch.logspace(slowest, fastest, channels // 4, base=2)
+    codes = []
+    for axis, side in enumerate((height, width)):
+        along = angles[:, None] * ((torch.arange(side) + 0.5) / side)
+        code = torch.cat([along.sin(), along.cos()])
+        codes.append((code[:, :, None] if axis == 0 else code[:, None, :]).expand(-1, height, width))
+    return torch.cat(codes)
 
 
 class GuidedConvolution(nn.Conv2d):
@@ -30,6 +56,8 @@ class GuidedConvolution(nn.Conv2d):
     """
 
     added: Tensor | None = None
+    placed: bool = False
+    """Whether `place_codes` are added too."""
 
     @classmethod
     def of(cls, convolution: nn.Conv2d) -> GuidedConvolution:
@@ -50,6 +78,8 @@ class GuidedConvolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """(b * f, 4, h, w) to (b * f, c, h, w)."""
         result = super().forward(input)
+        if self.placed:
+            result = result + place_codes(*result.shape[-3:]).to(result)
         return result if self.added is None else result + self.added.to(result.dtype)
 
 
@@ -63,6 +93,7 @@ class Denoiser(nn.Module):
         unet: `UNet2DConditionModel` (stage 1: frames know nothing of each other) or `UNetMotionModel` (stage 2).
         reference_unet: ReferenceNet.
         guiders: by name, in the order of `fypv2.config.GUIDERS`; those that the model has.
+        place_codes: whether both U-Nets are told where a latent lies.
     """
 
     def __init__(
@@ -70,12 +101,16 @@ class Denoiser(nn.Module):
         unet: UNet2DConditionModel | UNetMotionModel,
         reference_unet: UNet2DConditionModel,
         guiders: Mapping[str, Guider],
+        *,
+        place_codes: bool = False,
     ) -> None:
         super().__init__()
         self.unet = unet
         self.reference_unet = reference_unet
         self.guiders = nn.ModuleDict(guiders)
-        unet.conv_in = GuidedConvolution.of(unet.conv_in)
+        for one in (unet, reference_unet):
+            one.conv_in = GuidedConvolution.of(one.conv_in)
+            one.conv_in.placed = place_codes
         install_readers(unet)
         install_writers(reference_unet)
         self._layers = reference_layers(unet)

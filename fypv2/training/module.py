@@ -139,7 +139,7 @@ def build_step(config: TrainConfig, model: ModelConfig, parts: dict[str, nn.Modu
             torch.manual_seed(config.seed)
             parts["unet"] = inflate(model, parts["unet"])
     guiders: dict[str, Any] = {name: parts[guider_part(name)] for name in model.guiders}
-    denoiser = Denoiser(parts["unet"], parts["reference_unet"], guiders)
+    denoiser = Denoiser(parts["unet"], parts["reference_unet"], guiders, place_codes=model.place_codes)
     learning = config.learning
     encoder = parts["image_encoder"] if "image_encoder" in learning else None
     step = AnimationStep(

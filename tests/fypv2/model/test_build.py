@@ -115,6 +115,7 @@ def test_arguments_that_the_libraries_refuse_are_a_fault_of_the_config(
     ("section", "change", "says"),
     [
         ("unet", {"in_channels": 9}, "latent_channels"),
+        ("unet", {"block_out_channels": [30, 32, 32]}, "multiple of 4"),
         ("vae", {"block_out_channels": 8}, "no list"),
         ("sampling", {"height": 100}, "multiples of 8"),
         ("sampling", {"guidance": float("nan")}, "finite"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from fypv2.config import ModelConfig
 from fypv2.model.build import build_parts
-from fypv2.model.denoiser import Denoiser
+from fypv2.model.denoiser import Denoiser, place_codes
 from fypv2.model.motion import normalise_per_frame, silence_motion
 
 FRAMES = 3
@@ -55,6 +57,31 @@ def plain_copy(denoiser: Denoiser) -> UNet2DConditionModel:
     state = {key: value for key, value in denoiser.unet.state_dict().items() if "motion_modules" not in key}
     plain.load_state_dict(state)
     return plain
+
+
+def test_codes_of_places() -> None:
+    codes = place_codes(16, 4, 6)
+    assert codes.shape == (16, 4, 6)
+    flat = codes.flatten(1).T
+    assert len(torch.unique(flat.round(decimals=4), dim=0)) == 24  # each place has its own
+    # By hand: the slowest sine of y, half a turn over the height, at the middle of the second of four rows.
+    assert float(codes[0, 1, 0]) == pytest.approx(math.sin(math.pi * 1.5 / 4), abs=1e-6)
+    assert bool((codes[:8] == codes[:8, :, :1]).all())  # the first half tells rows, the second columns
+    assert bool((codes[8:] == codes[8:, :1]).all())
+    # The middle of the second of four is the middle of the fifth of twelve.
+    torch.testing.assert_close(place_codes(16, 12, 18)[:, 1::3, 1::3], codes, atol=1e-5, rtol=0)
+
+
+def test_both_networks_are_told_places_or_neither() -> None:
+    denoiser, latents = made(motion=False), inputs()["reference"]
+    networks = denoiser.unet, denoiser.reference_unet
+    with torch.no_grad():
+        untold = [one.conv_in(latents) for one in networks]
+        Denoiser(*networks, denoiser.guiders, place_codes=True)
+        for network, features in zip(networks, untold, strict=True):
+            torch.testing.assert_close(network.conv_in(latents) - features, place_codes(features.shape[1], 8, 8)[None])
+        Denoiser(*networks, denoiser.guiders)
+        assert all(torch.equal(one.conv_in(latents), before) for one, before in zip(networks, untold, strict=True))
 
 
 def test_without_bank_and_guiders_it_is_plain_diffusers() -> None:
