@@ -2,15 +2,19 @@
 
 Features of the truth are kept on disk by content (digest of the frames, backbone, hash of its weights), so that the
 next method on the same clips pays only for its own side.
+
+What a network is to do for a block (`Task`) is found out by `SideReader`, in the thread that reads ahead: digests,
+what the cache knows, frames as the video networks take them. `SideFeatures` and `PairDistances` do it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ import torch
 
 from mcbench.atomic import read_tensors, write_tensors
 from mcbench.backbones import FrameBackbone, PairBackbone, WindowBackbone, load_backbone
+from mcbench.backbones.base import batch_size
 from mcbench.backbones.weights import WeightsRecord, record_of
 from mcbench.datasets.manifest import frame_digest
 from mcbench.errors import ResultError, WeightsError
@@ -27,18 +32,21 @@ from mcbench.geometry import to_square
 from mcbench.measurement import Plan
 from mcbench.metrics.masked import lpips_characters
 
-__all__ = ["FeatureCache", "Networks", "PairDistances", "Side"]
+__all__ = ["FeatureCache", "Networks", "PairDistances", "SideFeatures", "SideReader", "Task"]
 
 Array = npt.NDArray[Any]
 Frames = npt.NDArray[np.uint8]
 
 
-FEATURES = 1
+FEATURES = 2
 """Version of the arithmetic from decoded frames to features; a change that moves them must not meet older ones."""
+
+FRAME_NETWORK = "inception"
+WINDOW_NETWORKS = ("r3d50", "i3d")
 
 
 class Networks:
-    """The backbones of a run, each loaded when it is first used.
+    """The backbones of a run, each loaded when it is first used, by whichever thread.
 
     Args:
         weights: backbone name to `published`, `random@1` or a path.
@@ -50,21 +58,29 @@ class Networks:
         self.device = device
         self._loaded: dict[str, Any] = {}
         self._records: dict[str, WeightsRecord] = {}
+        # One for all: modules that import each other must not be loaded by two threads at once.
+        self._loading = threading.RLock()
 
     def record(self, name: str) -> WeightsRecord:
         """Identity of a backbone's weights; checks that they are there without building the network."""
         if name not in self._records:
-            self._records[name] = record_of(name, self.weights[name])
+            with self._loading:
+                self._records.setdefault(name, record_of(name, self.weights[name]))
         return self._records[name]
 
     def get(self, name: str) -> FrameBackbone | PairBackbone | WindowBackbone:
         """The network itself."""
         if name not in self._loaded:
-            network = load_backbone(name, self.weights[name], self.device)
-            if network.record != self.record(name):
-                raise WeightsError(f"the {name} weights changed while this run was going on; start it again")
-            self._loaded[name] = network
+            with self._loading:
+                if name not in self._loaded:
+                    self._loaded[name] = self._load(name)
         return self._loaded[name]  # type: ignore[no-any-return]
+
+    def _load(self, name: str) -> Any:
+        network = load_backbone(name, self.weights[name], self.device)
+        if network.record != self.record(name):
+            raise WeightsError(f"the {name} weights changed while this run was going on; start it again")
+        return network
 
     def hold(self, weights: Mapping[str, WeightsRecord]) -> bool:
         """Whether this run would measure with just these weights."""
@@ -74,11 +90,13 @@ class Networks:
             return False
 
     @property
-    def batch(self) -> dict[str, int]:
-        """Windows and frame pairs in memory at once: few on a CPU, where more gains nothing."""
-        if torch.device(self.device).type == "cuda":
-            return {"windows": 16, "pairs": 8}
-        return {"windows": 4, "pairs": 1}
+    def on_gpu(self) -> bool:
+        """Whether they run beside the processor and not on it."""
+        return torch.device(self.device).type == "cuda"
+
+    def batch(self, name: str) -> int:
+        """Frames, windows or frame pairs of a network to run at a time."""
+        return batch_size(name, torch.device(self.device))
 
 
 class FeatureCache:
@@ -116,69 +134,108 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key}.safetensors"
 
 
-class Side:
-    """The features of one side of a clip, block by block.
+@dataclass(frozen=True)
+class Task:
+    """What one network has to do for a block of one side.
 
-    Windows that began in earlier blocks need the frames before this one, so the last `window_length - 1` are carried.
+    Attributes:
+        backbone: the network.
+        key: of the features in the cache.
+        known: the features, where the cache has them; then there is nothing to do.
+        rows: what each feature is of: the digest of a frame, or of each frame of a window.
+        frames: by digest, what is new: uint8 (size, size, 3) on the networks' device, or as a video network takes it
+            where that is done ahead.
     """
 
-    def __init__(self, plan: Plan, networks: Networks, cache: FeatureCache, *, keep: bool) -> None:
+    backbone: str
+    key: str
+    known: Array | None
+    rows: Sequence[Any]
+    frames: Mapping[bytes, torch.Tensor]
+
+
+class SideReader:
+    """One side of a clip, block by block: the frames as squares, and the tasks that they make.
+
+    Windows that began in earlier blocks need the frames before this one, so the last `window_length - 1` are carried.
+    For each block come `add`, `frame_task`, a `window_task` for each video network, and `close_block`.
+
+    Attributes:
+        digests: of the decoded frames of this block.
+        squares: the block's frames, uint8 (n, size, size, 3).
+        inputs: the same on the networks' device, where they are sent once for all networks.
+    """
+
+    digests: list[bytes]
+    squares: Frames
+    inputs: torch.Tensor
+
+    def __init__(self, plan: Plan, networks: Networks, cache: FeatureCache) -> None:
         self._plan = plan
         self._networks = networks
         self._cache = cache
-        self._keep = keep
-        self._context: deque[tuple[bytes, Frames]] = deque(maxlen=plan.window_length - 1)
-        self._prepared: dict[str, dict[bytes, torch.Tensor]] = {"r3d50": {}, "i3d": {}}
-        self._features: dict[str, list[Array]] = {"inception": [], "r3d50": [], "i3d": []}
+        self._context: deque[tuple[bytes, torch.Tensor]] = deque(maxlen=plan.window_length - 1)
+        self._prepared = {backbone: PreparedFrames(networks, backbone) for backbone in WINDOW_NETWORKS}
         self._seen = 0
         self._decoded = hashlib.sha256()
-        self.digests: list[bytes] = []
 
-    def add(self, frames: Sequence[Frames]) -> Frames:
-        """Take a block of decoded frames; returns them as (n, size, size, 3)."""
+    def add(self, frames: Sequence[Frames], each: Callable[..., Iterable[Any]] = map) -> None:
+        """Take a block of decoded frames.
+
+        Args:
+            frames: uint8 (height, width, 3) each.
+            each: as `map`; that of a pool of threads works on several frames at once.
+        """
         # The geometry is fixed, so the digest of a decoded frame names the square one too.
-        self.digests = [frame_digest(frame) for frame in frames]
+        self.digests = list(each(frame_digest, frames))
         for digest in self.digests:
             self._decoded.update(digest)
-        squares = np.stack([to_square(frame, self._plan.size) for frame in frames])
-        self._extract("inception", partial(self._frame_features, squares))
-        for backbone in ("r3d50", "i3d"):
-            self._extract(backbone, partial(self._window_features, backbone, squares))
-        self._context.extend(zip(self.digests, squares, strict=True))
-        self._seen += len(frames)
-        return squares
+        size = self._plan.size
+        # Pinned memory is sent to a GPU while the processor goes on.
+        squares = torch.empty(len(frames), size, size, 3, dtype=torch.uint8, pin_memory=self._networks.on_gpu)
+        self.squares = squares.numpy()
+        for place, square in enumerate(each(to_square, frames, itertools.repeat(size, len(frames)))):
+            self.squares[place] = square
+        self.inputs = squares.to(self._networks.device, non_blocking=True)
 
-    def features(self, side: str) -> dict[str, Array]:
-        """All features so far, under the names that Measurement documents."""
-        return {f"{name}/{side}": np.concatenate(blocks) for name, blocks in self._features.items()}
+    def frame_task(self) -> Task:
+        """Of the frame network."""
+        key = self._key(FRAME_NETWORK, self.digests)
+        first = _first_places(self.digests)
+        frames = {digest: self.inputs[place] for digest, place in first.items()}
+        return Task(FRAME_NETWORK, key, self._cache.get(key), self.digests, frames)
+
+    def window_task(self, backbone: str) -> Task:
+        """Of a video network: the windows that end in this block."""
+        plan = self._plan
+        pixels = dict([*self._context, *zip(self.digests, self.inputs, strict=True)])
+        sequence = [*(digest for digest, _ in self._context), *self.digests]
+        starts = self._starts()
+        kind = [str(plan.window_length), str(plan.window_stride), str(starts)]
+        key = self._key(backbone, sequence, kind)
+        known = self._cache.get(key)
+        rows = [tuple(sequence[start : start + plan.window_length]) for start in starts]
+        if known is not None or not rows:
+            return Task(backbone, key, known, rows, {})
+        # A GPU resizes faster than it could be sent the results.
+        frames = pixels if self._networks.on_gpu else self._prepared[backbone].take(pixels)
+        return Task(backbone, key, None, rows, frames)
+
+    def close_block(self) -> None:
+        """Carry the last frames over to the next block."""
+        self._context.extend(zip(self.digests, self.inputs, strict=True))
+        self._seen += len(self.digests)
 
     @property
     def decoded_digest(self) -> str:
         """SHA-256 over the digests of the decoded frames."""
         return self._decoded.hexdigest()
 
-    def _extract(self, backbone: str, compute: Callable[[], Array]) -> None:
-        key = self._key(backbone)
-        features = self._cache.get(key)
-        if features is None:
-            features = compute()
-            if not np.isfinite(features).all():
-                raise WeightsError(
-                    f"{backbone} features hold NaN or infinity; its weights are damaged or the device miscalculates"
-                )
-            if self._keep:
-                self._cache.put(key, features)
-        self._features[backbone].append(features)
-
-    def _key(self, backbone: str) -> str:
+    def _key(self, backbone: str, frames: Sequence[bytes], kind: Sequence[str] = ()) -> str:
         record = self._networks.record(backbone)
         # A GPU's features differ from a processor's in their last bits, and must not pass for them.
-        kind = torch.device(self._networks.device).type
-        parts = [f"features/{FEATURES}", kind, backbone, record.sha256, str(self._plan.size)]
-        frames = self.digests
-        if backbone != "inception":
-            parts += [str(self._plan.window_length), str(self._plan.window_stride), str(self._starts())]
-            frames = [digest for digest, _ in self._context] + frames
+        device = torch.device(self._networks.device).type
+        parts = [f"features/{FEATURES}", device, backbone, record.sha256, str(self._plan.size), *kind]
         return hashlib.sha256("\n".join(parts).encode() + b"".join(frames)).hexdigest()
 
     def _starts(self) -> list[int]:
@@ -189,38 +246,83 @@ class Side:
         earliest = max(0, self._seen - length + 1)
         return [start - first for start in range(-(-earliest // stride) * stride, last + 1, stride)]
 
-    def _frame_features(self, squares: Frames) -> Array:
-        network = self._networks.get("inception")
-        assert isinstance(network, FrameBackbone)
-        unique = _first_places(self.digests)
-        features = network.features(squares[list(unique.values())]).cpu().numpy()
-        return _spread(features, unique, self.digests)
 
-    def _window_features(self, backbone: str, squares: Frames) -> Array:
-        network = self._networks.get(backbone)
+class PreparedFrames:
+    """Frames as one video network takes them, each prepared once for all the windows that it is in."""
+
+    def __init__(self, networks: Networks, backbone: str) -> None:
+        self._networks = networks
+        self._backbone = backbone
+        self._ready: dict[bytes, torch.Tensor] = {}
+
+    def take(self, pixels: Mapping[bytes, torch.Tensor]) -> dict[bytes, torch.Tensor]:
+        """The frames of a block and of its context, prepared; what was prepared before and is not among them goes."""
+        network = self._networks.get(self._backbone)
         assert isinstance(network, WindowBackbone)
-        sequence = [*self._context, *zip(self.digests, squares, strict=True)]
-        windows = [
-            tuple(digest for digest, _ in sequence[start : start + self._plan.window_length])
-            for start in self._starts()
-        ]
-        if not windows:
-            return np.zeros((0, network.dimension), np.float32)
-        pixels = dict(sequence)
-        prepared = {digest: frame for digest, frame in self._prepared[backbone].items() if digest in pixels}
-        missing = [digest for digest in pixels if digest not in prepared]
+        ready = {digest: frame for digest, frame in self._ready.items() if digest in pixels}
+        missing = [digest for digest in pixels if digest not in ready]
         if missing:
-            ready = network.prepare(np.stack([pixels[digest] for digest in missing]))
-            prepared |= dict(zip(missing, ready, strict=True))
-        self._prepared[backbone] = prepared
-        unique = _first_places(windows)
+            frames = network.prepare(torch.stack([pixels[digest] for digest in missing]))
+            ready |= dict(zip(missing, frames, strict=True))
+        self._ready = ready
+        return ready
+
+
+class SideFeatures:
+    """The features of one side of a clip, task by task.
+
+    Args:
+        keep: whether new ones are kept in the cache.
+    """
+
+    def __init__(self, networks: Networks, cache: FeatureCache, *, keep: bool) -> None:
+        self._networks = networks
+        self._cache = cache
+        self._keep = keep
+        self._prepared = {backbone: PreparedFrames(networks, backbone) for backbone in WINDOW_NETWORKS}
+        self._features: dict[str, list[Array]] = {backbone: [] for backbone in (FRAME_NETWORK, *WINDOW_NETWORKS)}
+
+    def do(self, task: Task) -> None:
+        """Run the network on what is new in a task.
+
+        Raises:
+            WeightsError: if it gives something that is not a number.
+        """
+        # Where the prediction is the truth, its features have come into the cache since.
+        features = task.known if task.known is not None else self._cache.get(task.key)
+        if features is None:
+            features = self._of_frames(task) if task.backbone == FRAME_NETWORK else self._of_windows(task)
+            if not np.isfinite(features).all():
+                raise WeightsError(
+                    f"{task.backbone} features hold NaN or infinity; its weights are damaged or the device"
+                    " miscalculates"
+                )
+            if self._keep:
+                self._cache.put(task.key, features)
+        self._features[task.backbone].append(features)
+
+    def arrays(self, side: str) -> dict[str, Array]:
+        """All features so far, under the names that Measurement documents."""
+        return {f"{name}/{side}": np.concatenate(blocks) for name, blocks in self._features.items()}
+
+    def _of_frames(self, task: Task) -> Array:
+        network = self._networks.get(task.backbone)
+        assert isinstance(network, FrameBackbone)
+        features = network.features(torch.stack(list(task.frames.values()))).cpu().numpy()
+        return _spread(features, task.frames, task.rows)
+
+    def _of_windows(self, task: Task) -> Array:
+        network = self._networks.get(task.backbone)
+        assert isinstance(network, WindowBackbone)
+        if not task.rows:
+            return np.zeros((0, network.dimension), np.float32)
+        prepared = self._prepared[task.backbone].take(task.frames) if self._networks.on_gpu else task.frames
+        unique = _first_places(task.rows)
         batches = [
-            network.features(
-                torch.stack([torch.stack([prepared[digest] for digest in window]) for window in batch])
-            ).cpu()
-            for batch in _batched(unique, self._networks.batch["windows"])
+            network.features(torch.stack([torch.stack([prepared[digest] for digest in window]) for window in batch]))
+            for batch in _batched(unique, self._networks.batch(task.backbone))
         ]
-        return _spread(torch.cat(batches).numpy(), unique, windows)
+        return _spread(torch.cat(batches).cpu().numpy(), unique, task.rows)
 
 
 class PairDistances:
@@ -234,46 +336,59 @@ class PairDistances:
         self._recent: OrderedDict[bytes, tuple[torch.Tensor, ...]] = OrderedDict()
 
     def add(
-        self, p: Frames, t: Frames, p_digests: Sequence[bytes], t_digests: Sequence[bytes], labels: Frames | None
+        self,
+        p: torch.Tensor,
+        t: torch.Tensor,
+        p_digests: Sequence[bytes],
+        t_digests: Sequence[bytes],
+        labels: Frames | None,
     ) -> tuple[Array, tuple[Array, Array] | None]:
-        """Distances (n,), and on the characters values and validity where there are masks and this is AlexNet."""
+        """Distances (n,), and on the characters values and validity where there are masks and this is AlexNet.
+
+        Args:
+            p: the prediction's frames, uint8 (n, size, size, 3), on the network's device.
+            t: the truth's.
+            p_digests: of the prediction's frames.
+            t_digests: of the truth's.
+            labels: instance masks, uint8 (n, size, size), where there are any.
+        """
         network = self._networks.get(self._name)
         assert isinstance(network, PairBackbone)
         on_masks = labels is not None and self._name == "alexnet"
         values = np.zeros(len(p))
         characters: list[tuple[Array, Array]] = []
-        step = self._networks.batch["pairs"]
+        step = self._networks.batch(self._name)
         for places in _batched(range(len(p)), step):
-            wanted: dict[bytes, Frames] = {}
-            for place in places:
-                # Equal frames are at distance 0 whatever the network says, and need no pass.
-                if p_digests[place] != t_digests[place]:
-                    wanted[p_digests[place]] = p[place]
-                    wanted[t_digests[place]] = t[place]
-            self._activate(network, wanted, capacity=2 * step)
-            for place in places:
-                if p_digests[place] == t_digests[place]:
+            # Equal frames are at distance 0 whatever the network says, and need no pass.
+            unlike = [place for place in places if p_digests[place] != t_digests[place]]
+            wanted: dict[bytes, torch.Tensor] = {}
+            for place in unlike:
+                wanted[p_digests[place]] = p[place]
+                wanted[t_digests[place]] = t[place]
+            self._activate(network, wanted, step)
+            pairs = {place: (self._recent[p_digests[place]], self._recent[t_digests[place]]) for place in unlike}
+            if pairs:
+                # All are under way before the first is waited for, so that a GPU does not stand still between them.
+                values[unlike] = torch.cat([network.distance(a, b) for a, b in pairs.values()]).cpu().numpy()
+            if on_masks and labels is not None:
+                for place in places:
                     heat = np.zeros((1, self._size, self._size), np.float32)
-                else:
-                    a, b = self._recent[p_digests[place]], self._recent[t_digests[place]]
-                    values[place] = float(network.distance(a, b)[0])
-                    if on_masks:
-                        heat = network.distance_map(a, b, (self._size, self._size)).cpu().numpy()
-                if on_masks and labels is not None:
+                    if place in pairs:
+                        heat = network.distance_map(*pairs[place], (self._size, self._size)).cpu().numpy()
                     characters.append(lpips_characters(heat, labels[place : place + 1]))
         if not on_masks:
             return values, None
         return values, (np.concatenate([c[0] for c in characters]), np.concatenate([c[1] for c in characters]))
 
-    def _activate(self, network: PairBackbone, wanted: Mapping[bytes, Frames], capacity: int) -> None:
+    def _activate(self, network: PairBackbone, wanted: Mapping[bytes, torch.Tensor], step: int) -> None:
         missing = [digest for digest in wanted if digest not in self._recent]
         for digest in wanted:
             if digest in self._recent:
                 self._recent.move_to_end(digest)
-        while self._recent and len(self._recent) + len(missing) > max(capacity, len(wanted)):
+        while self._recent and len(self._recent) + len(missing) > max(2 * step, len(wanted)):
             self._recent.popitem(last=False)
-        for batch in _batched(missing, self._networks.batch["pairs"]):
-            layers = network.activations(np.stack([wanted[digest] for digest in batch]), self._signed)
+        for batch in _batched(missing, step):
+            layers = network.activations(torch.stack([wanted[digest] for digest in batch]), self._signed)
             for place, digest in enumerate(batch):
                 self._recent[digest] = tuple(
                     layer[place : place + 1].clone() if len(batch) > 1 else layer for layer in layers
@@ -294,7 +409,7 @@ def _first_places(keys: Sequence[Any]) -> dict[Any, int]:
     return places
 
 
-def _spread(features: Array, unique: Mapping[Any, int], keys: Sequence[Any]) -> Array:
+def _spread(features: Array, unique: Iterable[Any], keys: Sequence[Any]) -> Array:
     """Features of distinct keys, laid out for every key."""
     row = {key: place for place, key in enumerate(unique)}
     return features[[row[key] for key in keys]]

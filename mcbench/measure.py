@@ -1,21 +1,27 @@
 """One clip: frames in, a Measurement out.
 
 A clip is decoded once, in blocks. Each block's frames are cropped and resized once, as uint8, and the same arrays go
-to every metric of every protocol asked for.
+to every metric of every protocol asked for. All that needs no network is done in a thread that is a block ahead: the
+networks do not wait for it, and where they leave a core idle it costs nothing.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from mcbench.ahead import Ahead
 from mcbench.datasets.base import Clip, FrameSource
-from mcbench.errors import PredictionError, WeightsError
-from mcbench.features import FeatureCache, Networks, PairDistances, Side
+from mcbench.errors import PredictionError, VideoError, WeightsError
+from mcbench.features import WINDOW_NETWORKS, FeatureCache, Networks, PairDistances, SideFeatures, SideReader, Task
 from mcbench.geometry import check_aspect, to_square_labels
 from mcbench.measurement import Measurement, Plan
 from mcbench.metrics.l1 import absolute_error
@@ -79,55 +85,33 @@ def measure_clip(
         WeightsError: if a network gives something that is not a number.
     """
     check_prediction(clip, prediction, f"clip '{clip.name}'")
-    # Before the frames are read: files that change meanwhile are then measured again next time.
-    prediction_files, truth_files = prediction.digest(), clip.source.digest()
-    truth_side = Side(plan, networks, cache, keep=True)
-    prediction_side = Side(plan, networks, cache, keep=False)
+    reader = _ClipReader(clip, prediction, plan, networks, cache)
+    features = {name: SideFeatures(networks, cache, keep=name == "truth") for name in reader.sides}
     distances = {network: PairDistances(network, signed, plan, networks) for network, signed in plan.lpips}
     scores: dict[str, list[Array]] = {}
-    masked = plan.masked and clip.annotations is not None
-    last: tuple[Frames, Frames, Frames] | None = None
-    start = 0
 
     def keep(name: str, values: Array) -> None:
         scores.setdefault(name, []).append(np.asarray(values))
 
-    for truths, predictions in zip(_blocks(clip.source, clip.frames), _blocks(prediction, clip.frames), strict=True):
-        t, p = truth_side.add(truths), prediction_side.add(predictions)
-        for name in plan.pairwise:
-            keep(name, PAIRWISE[name](p, t))
-        labels: Frames | None = None
-        if masked and clip.annotations is not None:
-            raw = clip.annotations.masks(start, start + len(t))
-            labels = np.stack([to_square_labels(mask, plan.size) for mask in raw])
-        for network, pair in distances.items():
-            values, on_characters = pair.add(p, t, prediction_side.digests, truth_side.digests, labels)
-            keep(f"lpips/{network}", values)
-            if on_characters is not None:
-                keep("lpips_characters", on_characters[0])
-                keep("lpips_characters/valid", on_characters[1])
-        if labels is not None:
-            values, valid = l1_characters(p, t, labels)
-            keep("l1_characters", values)
-            keep("l1_characters/valid", valid)
-            if last is None:
-                keep("background_motion", np.zeros(1))
-                keep("background_motion/valid", np.zeros(1, bool))
-                moving = (p, t, labels)
-            else:
-                moving = (
-                    np.concatenate([last[0], p]), np.concatenate([last[1], t]), np.concatenate([last[2], labels])
-                )  # fmt: skip
-            if len(moving[0]) > 1:
-                values, valid = background_motion(*moving)
-                keep("background_motion", values)
-                keep("background_motion/valid", valid)
-            last = (p[-1:], t[-1:], labels[-1:])
-        start += len(t)
-        on_frames(len(t))
+    with Ahead(iter(reader)) as items:
+        for item in items:
+            if isinstance(item, tuple):
+                name, task = item
+                features[name].do(task)
+                continue
+            for name, values in item.scores.items():
+                keep(name, values)
+            for network, pair in distances.items():
+                values, on_characters = pair.add(*item.inputs, *item.digests, item.labels)
+                keep(f"lpips/{network}", values)
+                if on_characters is not None:
+                    keep("lpips_characters", on_characters[0])
+                    keep("lpips_characters/valid", on_characters[1])
+            on_frames(len(item.inputs[0]))
 
     arrays = {name: np.concatenate(blocks) for name, blocks in scores.items()}
-    arrays |= truth_side.features("truth") | prediction_side.features("prediction")
+    for name, side in features.items():
+        arrays |= side.arrays(name)
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise WeightsError(f"clip '{clip.name}': {name} holds NaN or infinity; the weights are damaged")
@@ -135,21 +119,122 @@ def measure_clip(
         clip=clip.name,
         frames=clip.frames,
         plan=plan,
-        prediction=_about(prediction, prediction_files, prediction_side),
-        truth=_about(clip.source, truth_files, truth_side),
+        prediction=_about(prediction, reader.files["prediction"], reader.sides["prediction"]),
+        truth=_about(clip.source, reader.files["truth"], reader.sides["truth"]),
         reference_frame=clip.reference_frame,
         weights={name: networks.record(name) for name in plan.backbones},
         arrays=arrays,
     )
 
 
-def _blocks(source: FrameSource, frames: int) -> Iterator[list[Frames]]:
-    reader = itertools.islice(source.read(), frames)
-    while block := list(itertools.islice(reader, BLOCK)):
-        yield block
+@dataclass(frozen=True)
+class _Pairs:
+    """The frame pairs of a block, and what is measured of them without a network.
+
+    Attributes:
+        inputs: the prediction's and the truth's frames, uint8 (n, size, size, 3) on the networks' device.
+        digests: of both.
+        labels: instance masks, uint8 (n, size, size), where there are any.
+        scores: values (n,) by name; of `background_motion`, (n,) too.
+    """
+
+    inputs: tuple[torch.Tensor, torch.Tensor]
+    digests: tuple[list[bytes], list[bytes]]
+    labels: Frames | None
+    scores: dict[str, Array]
 
 
-def _about(source: FrameSource, files: str, side: Side) -> dict[str, Any]:
+class _ClipReader:
+    """All that is done of a clip without a network, block by block.
+
+    Gone through, it gives for each block the tasks of both sides, in the order in which the networks are wanted, and
+    then the pairs.
+
+    Attributes:
+        sides: the truth and the prediction.
+        files: digest of each one's files.
+    """
+
+    def __init__(
+        self, clip: Clip, prediction: FrameSource, plan: Plan, networks: Networks, cache: FeatureCache
+    ) -> None:
+        self._clip = clip
+        self._sources = {"truth": clip.source, "prediction": prediction}
+        self._plan = plan
+        self._networks = networks
+        # Beside networks on a GPU the processor is free; where they are on it, they need its other threads.
+        self._threads = torch.get_num_threads() if networks.on_gpu else 1
+        self._last: tuple[Frames, Frames, Frames] | None = None
+        self.sides = {name: SideReader(plan, networks, cache) for name in self._sources}
+        self.files: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, Task] | _Pairs]:
+        # Before the frames are read: files that change meanwhile are then measured again next time.
+        self.files = {name: source.digest() for name, source in self._sources.items()}
+        frames = self._clip.frames
+        readers = {name: itertools.islice(source.read(), frames) for name, source in self._sources.items()}
+        with ThreadPoolExecutor(self._threads) if self._threads > 1 else nullcontext() as pool:
+            each = pool.map if pool is not None else map
+            for start in range(0, frames, BLOCK):
+                for name, side in self.sides.items():
+                    side.add(self._block(name, readers[name], start), each)
+                    yield name, side.frame_task()
+                for backbone in WINDOW_NETWORKS:
+                    for name, side in self.sides.items():
+                        yield name, side.window_task(backbone)
+                yield self._pairs(start, each)
+                for side in self.sides.values():
+                    side.close_block()
+
+    def _block(self, name: str, reader: Iterator[Frames], start: int) -> list[Frames]:
+        block = list(itertools.islice(reader, BLOCK))
+        if len(block) < min(BLOCK, self._clip.frames - start):
+            raise VideoError(
+                f"clip '{self._clip.name}': its {name} ends after {start + len(block)} of {self._clip.frames} frames;"
+                " write it again"
+            )
+        return block
+
+    def _pairs(self, start: int, each: Callable[..., Iterable[Any]]) -> _Pairs:
+        t, p = self.sides["truth"], self.sides["prediction"]
+        if t.digests != p.digests:
+            for network, _ in self._plan.lpips:
+                self._networks.get(network)
+        names = self._plan.pairwise
+        rows = list(each(lambda a, b: [PAIRWISE[name](a[None], b[None]) for name in names], p.squares, t.squares))
+        scores: dict[str, Array] = {
+            name: np.concatenate(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)
+        }
+        labels: Frames | None = None
+        if self._plan.masked and self._clip.annotations is not None:
+            raw = self._clip.annotations.masks(start, start + len(t.squares))
+            labels = np.stack([to_square_labels(mask, self._plan.size) for mask in raw])
+            scores |= self._on_masks(p.squares, t.squares, labels)
+        return _Pairs((p.inputs, t.inputs), (p.digests, t.digests), labels, scores)
+
+    def _on_masks(self, p: Frames, t: Frames, labels: Frames) -> dict[str, Array]:
+        on_characters = l1_characters(p, t, labels)
+        if self._last is None:
+            # The first frame has none before it.
+            motion: tuple[Array, Array] = np.zeros(1), np.zeros(1, bool)
+            if len(p) > 1:
+                motion = _joined(motion, background_motion(p, t, labels))
+        else:
+            motion = background_motion(*_joined(self._last, (p, t, labels)))
+        self._last = p[-1:], t[-1:], labels[-1:]
+        return {
+            "l1_characters": on_characters[0],
+            "l1_characters/valid": on_characters[1],
+            "background_motion": motion[0],
+            "background_motion/valid": motion[1],
+        }
+
+
+def _joined(first: Sequence[Array], second: Sequence[Array]) -> Any:
+    return tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
+
+
+def _about(source: FrameSource, files: str, side: SideReader) -> dict[str, Any]:
     return {
         "frames": side.decoded_digest,
         "files": files,

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From bottom to top; a room imports from its own level or below.
 LEVELS = {
+    "ahead": 0,
     "allocator": 0,
     "errors": 0,
     "home": 0,

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import mcbench
 from mcbench.datasets.base import Clip
 from mcbench.errors import PredictionError, ResultError, VideoError, WeightsError
-from mcbench.features import FeatureCache, Networks
+from mcbench.features import FeatureCache, Networks, SideReader
 from mcbench.geometry import to_square
-from mcbench.measure import measure_clip
+from mcbench.measure import BLOCK, measure_clip
 from mcbench.measurement import Measurement, Plan, read_measurement
 from mcbench.metrics.psnr import psnr, psnr_wrapped
 from mcbench.protocol import DISCO_LEGACY, MCBENCH
 from mcbench.video import open_frames, write_frames
 
 BOTH = Plan.of([DISCO_LEGACY, MCBENCH])
+SMALL = replace(BOTH, size=32)
 WEIGHTS = dict.fromkeys(("inception", "vgg16", "alexnet", "r3d50", "i3d"), "random@1")
 
 
@@ -160,6 +167,108 @@ def torch_nan(count: int) -> Any:
     import torch
 
     return torch.full((count, 6), float("nan"))
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mcbench-reader"]
+
+
+@dataclass
+class Counted:
+    """A source of small frames that counts how many of them are held at once, and may end early."""
+
+    frames: int
+    given: int
+    conversions: set[str] = field(default_factory=set)
+    container: str = "png"
+    size: tuple[int, int] = (40, 40)
+    fps: float | None = 25.0
+    alive: int = 0
+    most: int = 0
+
+    def read(self) -> Iterator[np.ndarray]:
+        for index in range(self.given):
+            frame = np.full((*self.size, 3), index % 251, np.uint8)
+            frame[0, 0] = self.container == "png", index // 251, 0
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            weakref.finalize(frame, self._gone)
+            yield frame
+            del frame
+
+    def digest(self) -> str:
+        return f"{self.container} {self.given}"
+
+    def _gone(self) -> None:
+        self.alive -= 1
+
+
+class TestReadingAhead:
+    def measure(self, truth: Any, prediction: Any, cache: Path, **changes: Any) -> Measurement:
+        clip = Clip(name="a", source=truth, frames=truth.frames, fps=25.0)
+        return measure_clip(clip, prediction, SMALL, Networks(WEIGHTS), FeatureCache(cache), **changes)
+
+    def test_no_more_than_a_block_of_decoded_frames_is_held(
+        self, fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, prediction = Counted(200, 200), Counted(200, 200, container="jpg")
+        item = self.measure(truth, prediction, tmp_path / "cache")
+        assert item.frames == 200
+        assert len(item.windows("i3d", "truth", 1)) == 185
+        for source in (truth, prediction):
+            assert BLOCK <= source.most <= BLOCK + 1
+            assert source.alive == 0
+
+    def test_a_frame_that_does_not_decode_is_its_own_line(
+        self, clip_folders: Callable[..., Path], fake_networks: dict[str, Any], tmp_path: Path
+    ) -> None:
+        truth, torn = clip_folders("truth", 1, 70), clip_folders("torn", 1, 70)
+        (torn / "a" / "00050.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+        done: list[int] = []
+        with pytest.raises(VideoError, match=r"00050\.png: this frame does not decode") as raised:
+            self.measure(open_frames(truth / "a"), open_frames(torn / "a"), tmp_path / "cache", on_frames=done.append)
+        assert "\n" not in str(raised.value)
+        assert done == [BLOCK]
+        assert not readers()
+
+    def test_an_interruption_leaves_no_thread_behind(self, fake_networks: dict[str, Any], tmp_path: Path) -> None:
+        def interrupt(count: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.measure(Counted(100, 100), Counted(100, 100, container="jpg"), tmp_path, on_frames=interrupt)
+        assert not readers()
+
+    def test_a_source_that_ends_early_is_named(self, fake_networks: dict[str, Any], tmp_path: Path) -> None:
+        with pytest.raises(VideoError, match="its prediction ends after 40 of 50 frames"):
+            self.measure(Counted(50, 50), Counted(50, 40, container="jpg"), tmp_path)
+
+    def test_frames_may_be_worked_on_by_several_threads(self, fake_networks: dict[str, Any], tmp_path: Path) -> None:
+        """As they are beside a GPU."""
+        one, many = (SideReader(SMALL, Networks(WEIGHTS), FeatureCache(tmp_path)) for _ in range(2))
+        frames = list(Counted(BLOCK, BLOCK).read())
+        one.add(frames)
+        with ThreadPoolExecutor(4) as pool:
+            many.add(frames, pool.map)
+        assert one.digests == many.digests
+        assert np.array_equal(one.squares, many.squares)
+        assert one.frame_task().key == many.frame_task().key
+
+    def test_two_threads_load_a_network_once(self, fake_networks: dict[str, Any], monkeypatch: Any) -> None:
+        loaded: list[str] = []
+        load: Any = attrgetter("features.load_backbone")(mcbench)
+
+        def slowly(name: str, weights: str, device: str) -> Any:
+            loaded.append(name)
+            time.sleep(0.05)
+            return load(name, weights, device)
+
+        monkeypatch.setattr("mcbench.features.load_backbone", slowly)
+        networks = Networks(WEIGHTS)
+        with ThreadPoolExecutor(4) as pool:
+            got = list(pool.map(networks.get, ["i3d"] * 8))
+        assert loaded == ["i3d"]
+        assert all(network is got[0] for network in got)
 
 
 class TestMeasurementFile:

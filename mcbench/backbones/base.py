@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,23 +13,64 @@ import torch
 from torch import Tensor, nn
 
 from mcbench.backbones.random_weights import RANDOM_SHA256, random_state, state_digest
-from mcbench.backbones.resize import resize_pillow, resize_torch
+from mcbench.backbones.resize import resize_matrix, resize_pillow
 from mcbench.backbones.state import fill, read_state, tensor_shapes
 from mcbench.backbones.weights import RANDOM, WeightsRecord, open_weights
 from mcbench.errors import WeightsError
 
-__all__ = ["Backbone", "FrameBackbone", "Frames", "PairBackbone", "WindowBackbone", "as_frames"]
+__all__ = ["Backbone", "FrameBackbone", "Frames", "PairBackbone", "WindowBackbone", "as_frames", "batch_size"]
 
 Frames: TypeAlias = "npt.NDArray[np.uint8] | Tensor"
 """Frames of one size, uint8 RGB of shape (N, H, W, 3)."""
 
 WINDOW_LENGTH = 16
 
-# What is run at a time. On the CPU four share the reading of the weights and still fit the cache; on a GPU it takes
-# more to keep it busy.
-_CPU_BATCH = 4
-_GPU_FRAMES = 64
-_GPU_WINDOWS = 16
+
+@dataclass(frozen=True)
+class Batch:
+    """How many frames, windows or frame pairs a network runs at a time.
+
+    Attributes:
+        cpu: on a CPU, where a few share the reading of the weights and still fit the cache.
+        gpu: on a GPU, which more would not keep busier.
+        item_bytes: memory that one takes on a GPU at most: activations at 512 x 512, what cuDNN works in, and what is
+            kept of both frames of a pair.
+    """
+
+    cpu: int
+    gpu: int
+    item_bytes: int
+
+
+BATCHES = {
+    "inception": Batch(4, 64, 40 << 20),
+    "vgg16": Batch(1, 8, 800 << 20),
+    "alexnet": Batch(1, 8, 100 << 20),
+    "r3d50": Batch(4, 16, 100 << 20),
+    "i3d": Batch(1, 16, 200 << 20),  # on a CPU four at a time leave the cache and take half as long again
+}
+
+
+def batch_size(name: str, device: torch.device) -> int:
+    """Items of a network to run at a time: on a GPU as many as take a quarter of the memory that is free, at most."""
+    batch = BATCHES[name]
+    if device.type != "cuda":
+        return batch.cpu
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch holds back for tensors to come is free too.
+    held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return fitting_batch(batch, free + held_back)
+
+
+def fitting_batch(batch: Batch, free: int) -> int:
+    """The GPU batch, halved until its items take at most a quarter of so many free bytes; never below 1.
+
+    Halved and not cut to measure, so that all cards with room enough, and runs on them, have the same batches.
+    """
+    size = batch.gpu
+    while size > 1 and size * batch.item_bytes > free // 4:
+        size //= 2
+    return size
 
 
 def as_frames(frames: Frames, device: torch.device) -> Tensor:
@@ -43,7 +85,8 @@ def as_frames(frames: Frames, device: torch.device) -> Tensor:
         frames = torch.from_numpy(frames if shareable else frames.copy())
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise ValueError(f"frames must be uint8 of shape (N, H, W, 3), not {frames.dtype} of {tuple(frames.shape)}")
-    return frames.to(device)
+    # What lies in pinned memory is copied while the processor goes on; for anything else this is an ordinary copy.
+    return frames.to(device, non_blocking=True)
 
 
 @contextmanager
@@ -185,7 +228,7 @@ class FrameBackbone(Backbone):
             float32 (N, dimension), on the network's device.
         """
         frames = as_frames(frames, self.device)
-        batch = _CPU_BATCH if self.device.type == "cpu" else _GPU_FRAMES
+        batch = batch_size(self.name, self.device)
         with full_precision():
             parts = [self.forward(self.preprocess(part)) for part in torch.split(frames, batch) if len(part)]
             return torch.cat(parts) if parts else torch.empty(0, self.dimension, device=self.device)
@@ -225,17 +268,15 @@ class WindowBackbone(Backbone):
 
     Attributes:
         input_size: side in pixels of the frames that the network takes.
-        cpu_batch: windows run at a time on a CPU.
     """
 
     input_size: int
-    cpu_batch: int = _CPU_BATCH
 
     def prepare(self, frames: Frames) -> Tensor:
         """Resize and scale frames, once each, however many windows they are in.
 
         Height and width are resized straight to the input size, without a crop. On the CPU that is Pillow's bicubic
-        filter in float (mode F), bit for bit; on a GPU torch's antialiased bicubic filter, equal to 1e-7.
+        filter in float (mode F), bit for bit; on a GPU the same filter as two matrix products (`resize_matrix`).
 
         Args:
             frames: uint8 RGB, (N, H, W, 3).
@@ -246,7 +287,7 @@ class WindowBackbone(Backbone):
         device = self.device
         with torch.inference_mode():
             if device.type == "cuda":
-                resized = resize_torch(as_frames(frames, device), self.input_size)
+                resized = resize_matrix(as_frames(frames, device), self.input_size)
             else:
                 resized = resize_pillow(as_frames(frames, torch.device("cpu")), self.input_size)
             return self.scale(resized.to(device))
@@ -267,7 +308,7 @@ class WindowBackbone(Backbone):
                 f"not {windows.dtype} of {tuple(windows.shape)}"
             )
         device = self.device
-        batch = self.cpu_batch if device.type == "cpu" else _GPU_WINDOWS
+        batch = batch_size(self.name, device)
         layout = torch.channels_last_3d
         with full_precision():
             parts = [

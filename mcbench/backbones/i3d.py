@@ -96,7 +96,6 @@ class I3D(WindowBackbone):
     name = "i3d"
     dimension = _CLASSES
     input_size = 224
-    cpu_batch = 1  # its activations are too large for the cache even so: four at a time take half as long again
 
     def __init__(self) -> None:
         super().__init__()

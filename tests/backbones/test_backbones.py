@@ -12,7 +12,7 @@ from backbone_samples import picture
 
 import mcbench.backbones
 from mcbench.backbones import BACKBONES, FrameBackbone, PairBackbone, WindowBackbone
-from mcbench.backbones.base import full_precision
+from mcbench.backbones.base import BATCHES, batch_size, fitting_batch, full_precision
 from mcbench.backbones.random_weights import RANDOM_SHA256
 from mcbench.backbones.weights import WeightsRecord
 
@@ -136,6 +136,16 @@ def test_other_frames_are_refused(frames: np.ndarray, backbone: Make) -> None:
     ):
         with pytest.raises(ValueError, match=r"frames must be uint8 of shape \(N, H, W, 3\)"):
             call(frames)
+
+
+def test_batches_leave_three_quarters_of_a_gpus_free_memory() -> None:
+    assert set(BATCHES) == set(BACKBONES)
+    for name, batch in BATCHES.items():
+        assert batch_size(name, torch.device("cpu")) == batch.cpu
+        enough = 4 * batch.gpu * batch.item_bytes
+        assert fitting_batch(batch, enough) == fitting_batch(batch, 100 * enough) == batch.gpu
+        assert fitting_batch(batch, enough - 1) == batch.gpu // 2
+        assert fitting_batch(batch, 0) == 1
 
 
 def test_networks_run_in_full_float32_and_leave_the_callers_settings_alone() -> None:
