@@ -9,7 +9,7 @@ from its last checkpoint, a judgement from its last clip.
 
 What is claimed is fixed beforehand, one question for each guider, and Holm's correction is over these four tests:
 
-- flow: more `background_motion` without it, on held-out clips under a still camera, after training under a shaken one
+- flow: more `background_motion` without it, on held-out clips, whose camera is still, after training on shaken ones too
 - depth: more `order_errors` (`figure_order.py`) without it, on the same clips
 - reference pose: more `l1_characters` and `lpips_characters` without it, on `synthetic-misaligned`, where the reference
   is another picture of the same people, in other places

@@ -340,7 +340,8 @@ seen drawn people in drawn rooms and nothing else: it is no model for photograph
 compare with the paper's, whose model is over a hundred times its size.
 
 - It was trained at 128 x 128 pixels alone, where a face is a few pixels wide.
-- It was trained under a shaken camera with the motion shown; at inference the camera stands still, as in the paper.
+- It was trained under still and shaken cameras with the motion shown; at inference the camera stands still, as in the
+  paper.
 - The depth order comes from the reference and holds for a whole clip: two people who change places front to back keep
   the old order.
 

@@ -1,4 +1,4 @@
-"""The synthetic training split: drawn people under a shaken camera, with exact poses, motion and nearness."""
+"""The synthetic training split: drawn people, with exact poses, motion and nearness; every other camera shakes."""
 
 from __future__ import annotations
 

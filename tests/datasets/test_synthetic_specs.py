@@ -56,6 +56,7 @@ def test_training_stream_is_endless_and_repeats_itself() -> None:
     spec = next(training_clips(5, frames=9, size=128))
     assert (spec.frames, spec.size, spec.shaken) == (9, 128, True)
     assert {spec.characters for spec in training_clips(5, 60)} == {2, 3, 4, 5}
+    assert [spec.shaken for spec in training_clips(5, 5)] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize(

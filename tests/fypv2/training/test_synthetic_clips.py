@@ -48,8 +48,8 @@ def test_annotations_survive_the_round_trip(source: Shards) -> None:
 
 def test_the_flow_leads_back_to_where_the_background_was(source: Shards) -> None:
     """The frame before, fetched along the flow, is this frame: by far nearer to it than the frame before itself."""
-    clip = source.read(1, [1, 4])
-    whole = source.read(1)
+    clip = source.read(0, [1, 4])
+    whole = source.read(0)
     assert clip.flow is not None
     assert whole.masks is not None
     flow = clip.flow.dense(1)
@@ -61,6 +61,12 @@ def test_the_flow_leads_back_to_where_the_background_was(source: Shards) -> None
     now = clip.frames[1].astype(float)
     still, moved = (np.abs(now - other)[seen].mean() for other in (clip.frames[0], fetched))
     assert moved < 0.5 * still
+
+
+def test_nothing_moves_under_a_still_camera(source: Shards) -> None:
+    still = source.read(1)
+    assert isinstance(still.flow, AffineFlow)
+    assert np.array_equal(still.flow.motion, np.broadcast_to(np.eye(2, 3), (FRAMES, 2, 3)))
 
 
 def test_a_stream_may_begin_anywhere() -> None:
