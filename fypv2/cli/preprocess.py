@@ -33,7 +33,7 @@ $ fypv2 preprocess -o data/drawn --verify"""
 
 _DRAWN = "synthetic"
 _SIDES = (64, 4096)
-_DRAWN_ONLY = ("clips", "frames", "seed")
+_DRAWN_ONLY = ("clips", "frames", "seed", "cameras")
 _NONE = "none"
 _SHOWN = 10
 
@@ -51,6 +51,14 @@ class Engine(str, Enum):
 
     local = "local"
     ray = "ray"
+
+
+class CamerasName(str, Enum):
+    """What drawn cameras do."""
+
+    mixed = "mixed"
+    shaken = "shaken"
+    still = "still"
 
 
 class FrameFormatName(str, Enum):
@@ -122,6 +130,9 @@ def run(
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Synthetic: of the stream of clips. Default 0.", metavar="N")
+    ] = None,
+    cameras: Annotated[
+        CamerasName | None, typer.Option("--cameras", help="Synthetic: mixed shakes every other one; the default.")
     ] = None,
     per_shard: Annotated[
         int, typer.Option("--per-shard", help="Videos, or synthetic clips, of one shard.", metavar="N", min=1)
@@ -204,6 +215,7 @@ def _drawn(given: dict[str, Any]) -> Job:
         size=size[0],
         seed=given.get("seed", 0),
         clips_per_shard=given["per_shard"],
+        cameras=given.get("cameras", CamerasName.mixed).value,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fypv2.preprocess.writer import UnitWriter
 from fypv2.training.members import encode_sample
@@ -23,6 +23,7 @@ class DrawnJob:
         size: side of the picture in pixels, 64 to 1024.
         seed: of the stream.
         clips_per_shard: how many make a unit.
+        cameras: see `training_clips`.
 
     Raises:
         UserError: if a number is out of its range.
@@ -33,6 +34,7 @@ class DrawnJob:
     size: int = 128
     seed: int = 0
     clips_per_shard: int = 16
+    cameras: Literal["mixed", "shaken", "still"] = "mixed"
 
     def __post_init__(self) -> None:
         next(training_clips(self.seed, 1, self.frames, self.size))
@@ -40,7 +42,10 @@ class DrawnJob:
     @property
     def request(self) -> dict[str, Any]:
         """See `Job`."""
-        return {"kind": "synthetic", **asdict(self), "frame_format": "png", "map_scale": 1}
+        settings = {"kind": "synthetic", **asdict(self), "frame_format": "png", "map_scale": 1}
+        if self.cameras == "mixed":
+            del settings["cameras"]  # as data says it that was made before there was a choice
+        return settings
 
     @property
     def units(self) -> int:
@@ -54,6 +59,6 @@ class DrawnJob:
         """See `Job`."""
         first = unit * self.clips_per_shard
         last = min(first + self.clips_per_shard, self.clips)
-        for clip in synthetic_clips(self.seed, last, self.frames, self.size, start=first):
+        for clip in synthetic_clips(self.seed, last, self.frames, self.size, self.cameras, start=first):
             header, files = encode_sample(clip)
             writer.add(clip.name, header, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +18,13 @@ SYNTHETIC_FPS = 25.0
 
 
 def synthetic_clips(
-    seed: int, count: int | None = None, frames: int = 48, size: int = 128, *, start: int = 0
+    seed: int,
+    count: int | None = None,
+    frames: int = 48,
+    size: int = 128,
+    cameras: Literal["mixed", "shaken", "still"] = "mixed",
+    *,
+    start: int = 0,
 ) -> Iterator[TrainingClip]:
     """Draws clips; none of them has the seed of a benchmark clip.
 
@@ -26,12 +33,13 @@ def synthetic_clips(
         count: clips from 0 up to this one; without end if None.
         frames: of each clip.
         size: side of the picture in pixels, 64 to 1024.
+        cameras: see `training_clips`.
         start: clips that are passed over; the others are the same with and without it.
 
     Raises:
         UserError: if a number is out of its range.
     """
-    for number, spec in enumerate(training_clips(seed, count, frames, size)):
+    for number, spec in enumerate(training_clips(seed, count, frames, size, cameras)):
         if number < start:
             continue
         drawn = list(render_clip(spec))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_training_stream_is_endless_and_repeats_itself() -> None:
     assert (spec.frames, spec.size, spec.shaken) == (9, 128, True)
     assert {spec.characters for spec in training_clips(5, 60)} == {2, 3, 4, 5}
     assert [spec.shaken for spec in training_clips(5, 5)] == [True, False, True, False, True]
+    assert all(spec.shaken for spec in training_clips(5, 5, cameras="shaken"))
+    assert not any(spec.shaken for spec in training_clips(5, 5, cameras="still"))
+    mixed, shaken = list(training_clips(5, 5)), list(training_clips(5, 5, cameras="shaken"))
+    assert mixed[::2] == shaken[::2]
+    assert replace(mixed[1], shaken=True) == shaken[1]
 
 
 @pytest.mark.parametrize(

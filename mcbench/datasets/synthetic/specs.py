@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mcbench.datasets.synthetic.arithmetic import Random
 from mcbench.errors import UsageError
@@ -24,6 +25,8 @@ SYNTHETIC_VERSION = "1"
 
 FPS = 25.0
 SIZE = 512
+Cameras = Literal["mixed", "shaken", "still"]
+"""Of the training split."""
 
 # Three spaces of seeds that never meet: the top bits say what a seed is for.
 _SPACE = 1 << 64
@@ -120,17 +123,20 @@ def synthetic_shape(name: str) -> tuple[int, int]:
     return len(specs), sum(spec.frames for spec in specs)
 
 
-def training_clips(seed: int, count: int | None = None, frames: int = 48, size: int = SIZE) -> Iterator[ClipSpec]:
+def training_clips(
+    seed: int, count: int | None = None, frames: int = 48, size: int = SIZE, cameras: Cameras = "mixed"
+) -> Iterator[ClipSpec]:
     """Clips to train on, as many as asked for; none has the seed of a benchmark clip.
 
-    The first of two is under a shaken camera, the second under a still one, as footage is. Who saw only the first kind
-    would never learn that a background which does not move lies just where the reference has it.
+    Of mixed cameras the first of two is shaken and the second still, as footage is. Who saw only shaken ones would
+    never learn that a background which does not move lies just where the reference has it.
 
     Args:
         seed: of the stream, 0 to 2**32 - 1; streams of different seeds share no clip.
         count: how many clips; without end if None.
         frames: of each clip.
         size: side of the picture in pixels, 64 to 1024.
+        cameras: whether all are shaken, or still, or every other one is shaken; scenes and motions are the same ones.
 
     Raises:
         UsageError: if a number is out of its range.
@@ -146,6 +152,7 @@ def training_clips(seed: int, count: int | None = None, frames: int = 48, size: 
         own = TRAINING_SPACE + (seed << 32) + number * 8
         random = Random(own + 2)
         # Starting anywhere in a script shows every section as often as it lasts.
-        spec = ClipSpec(f"train-{seed}-{number:06d}", own, frames, 2 + random.below(4), size, shaken=number % 2 == 0)
+        shaken = cameras == "shaken" or (cameras == "mixed" and number % 2 == 0)
+        spec = ClipSpec(f"train-{seed}-{number:06d}", own, frames, 2 + random.below(4), size, shaken)
         yield replace(spec, start=random.below(160))
         number += 1

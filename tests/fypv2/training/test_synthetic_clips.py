@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -44,6 +46,15 @@ def test_annotations_survive_the_round_trip(source: Shards) -> None:
         exact = nearness_from_depth(np.stack([frame.depth for frame in drawn]))
         # Half precision has 11 bits.
         assert np.abs(clip.nearness - exact).max() <= exact.max() * 2**-11
+
+
+def test_cameras_stand_still_where_that_is_asked_for(source: Shards, tmp_path: Path) -> None:
+    preprocess(DrawnJob(2, FRAMES, SIZE, seed=5, cameras="still"), tmp_path / "still")
+    made = open_shards(tmp_path / "still")
+    mixed, still = ([shards.read(index) for index in range(2)] for shards in (source, made))
+    assert not still[0].flow.dense(FRAMES - 1).any()
+    assert mixed[0].flow.dense(FRAMES - 1).any()
+    assert np.array_equal(mixed[1].frames, still[1].frames)
 
 
 def test_the_flow_leads_back_to_where_the_background_was(source: Shards) -> None:
