@@ -43,10 +43,17 @@ _VERSION = 2
 Frames = npt.NDArray[np.uint8]
 
 
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 (hex) of a module's tensors, their names and types."""
+def weights_digest(module: nn.Module, parts: tuple[str, ...] = ("",)) -> str:
+    """SHA-256 (hex) of a module's tensors, their names and types.
+
+    Args:
+        module: any.
+        parts: beginnings of names; only these tensors count. All by default.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
+        if not name.startswith(parts):
+            continue
         flat = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}\n".encode())
         digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -59,7 +66,7 @@ def prepared_key(source: ClipSource, vae: AutoencoderKL, model: ModelConfig, siz
     return {
         "version": _VERSION,
         "data": source.digest,
-        "vae": weights_digest(vae),
+        "encoder": weights_digest(vae, ("encoder.", "quant_conv.")),  # another decoder makes no other latents
         "size": list(size),
         "prompt": int(model.image_encoder["image_size"]),
         "dilation": how.dilation,

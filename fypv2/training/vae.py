@@ -66,8 +66,10 @@ class VaeStep(nn.Module):
             loss = loss + self.gradient_weight * gradient_difference(made, pixels)
         if self.contrast_weight:
             loss = loss + self.contrast_weight * contrast_difference(made, pixels)
-        divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
-        return loss + self.kl_weight * divergence
+        if self.kl_weight:
+            divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
+            loss = loss + self.kl_weight * divergence
+        return loss
 
 
 def gradient_difference(made: Tensor, truth: Tensor, scales: int = SCALES) -> Tensor:

@@ -178,6 +178,14 @@ def test_another_vae_has_its_own_prepared_data(source: Shards, prepared: Prepare
     assert place != prepared.folder
 
 
+def test_another_decoder_shares_the_prepared_data(source: Shards, prepared: PreparedClips) -> None:
+    model = mini_config()
+    vae = build_parts(model)["vae"]
+    torch.nn.init.zeros_(vae.decoder.conv_out.weight)
+    place = prepare(source, vae, model, build_feature_extractor(model), SIZE, prepared.folder.parent)
+    assert place == prepared.folder
+
+
 def test_damaged_prepared_data_is_named(source: Shards, prepared: PreparedClips) -> None:
     file = clip_file(prepared.folder, 3)
     whole = file.read_bytes()
