@@ -89,6 +89,9 @@ class ModelConfig(_Strict):
     place_codes: bool = False
     """Whether both U-Nets are told where a latent lies. Published weights know it; a small model that starts from
     nothing learns far sooner to fetch a place from the same place of the reference."""
+    aligned_reference: bool = False
+    """Whether the reference's first features are added to the denoiser's, place by place, as DisCo's ControlNet adds
+    the background's: what stands still is where the reference has it, without being looked for."""
     vae: dict[str, Any]
     """Arguments of `diffusers.AutoencoderKL`."""
     image_encoder: dict[str, Any]

@@ -109,7 +109,7 @@ class FollowYourPosePipeline(DiffusionPipeline):
             **{guider_part(name): guider for name, guider in guiders.items()},
         )
         self.register_to_config(settings=self.model_config.model_dump(mode="json"))
-        self._denoiser = Denoiser(unet, reference_unet, present, place_codes=self.model_config.place_codes)
+        self._denoiser = self._joined(unet, reference_unet, present)
         self.video_processor = VideoProcessor(vae_scale_factor=self.model_config.reduction)
 
     @property
@@ -123,10 +123,23 @@ class FollowYourPosePipeline(DiffusionPipeline):
         ):
             if self.model_config.per_frame_norm:
                 normalise_per_frame(self.unet)
-            self._denoiser = Denoiser(
-                self.unet, self.reference_unet, guiders, place_codes=self.model_config.place_codes
-            )
+            self._denoiser = self._joined(self.unet, self.reference_unet, guiders)
         return self._denoiser
+
+    def _joined(
+        self,
+        unet: UNet2DConditionModel | UNetMotionModel,
+        reference_unet: UNet2DConditionModel,
+        guiders: dict[str, Guider],
+    ) -> Denoiser:
+        settings = self.model_config
+        return Denoiser(
+            unet,
+            reference_unet,
+            guiders,
+            place_codes=settings.place_codes,
+            aligned_reference=settings.aligned_reference,
+        )
 
     def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Attend for a part of the queries at a time, in both U-Nets.

@@ -23,6 +23,8 @@ from fypv2.model.reference import (
 
 __all__ = ["Denoiser", "GuidedConvolution", "place_codes"]
 
+FIRST = "conv_in"
+"""The first features' name in a bank."""
 CYCLES = 0.5, 8.0
 """Slowest and fastest sinusoid of `place_codes` over a side; 16 latents a side, those of `tiny`, tell no faster one."""
 
@@ -58,6 +60,8 @@ class GuidedConvolution(nn.Conv2d):
     added: Tensor | None = None
     placed: bool = False
     """Whether `place_codes` are added too."""
+    kept: Bank | None = None
+    """Where its output is left, without what is added, as tokens (b, h * w, c)."""
 
     @classmethod
     def of(cls, convolution: nn.Conv2d) -> GuidedConvolution:
@@ -78,6 +82,8 @@ class GuidedConvolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """(b * f, 4, h, w) to (b * f, c, h, w)."""
         result = super().forward(input)
+        if self.kept is not None:
+            self.kept[FIRST] = result.flatten(2).transpose(1, 2)
         if self.placed:
             result = result + place_codes(*result.shape[-3:]).to(result)
         return result if self.added is None else result + self.added.to(result.dtype)
@@ -94,6 +100,7 @@ class Denoiser(nn.Module):
         reference_unet: ReferenceNet.
         guiders: by name, in the order of `fypv2.config.GUIDERS`; those that the model has.
         place_codes: whether both U-Nets are told where a latent lies.
+        aligned_reference: whether the reference's first features are added to the denoiser's, place by place.
     """
 
     def __init__(
@@ -103,6 +110,7 @@ class Denoiser(nn.Module):
         guiders: Mapping[str, Guider],
         *,
         place_codes: bool = False,
+        aligned_reference: bool = False,
     ) -> None:
         super().__init__()
         self.unet = unet
@@ -113,6 +121,7 @@ class Denoiser(nn.Module):
             one.conv_in.placed = place_codes
         install_readers(unet)
         install_writers(reference_unet)
+        self.aligned_reference = aligned_reference
         self._layers = reference_layers(unet)
         if self._layers != reference_layers(reference_unet):
             raise ValueError("the two U-Nets have different self-attention layers, so that one cannot read the other")
@@ -130,14 +139,23 @@ class Denoiser(nn.Module):
             token: (b, 1, d) of the image prompt.
 
         Returns:
-            The bank, one entry for each spatial self-attention layer.
+            The bank, one entry for each spatial self-attention layer, and one of the first features where these are
+            added to the denoiser's.
         """
         gathering = Gathering()
         time = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-        self.reference_unet(
-            latents, time, encoder_hidden_states=token, cross_attention_kwargs={"bank": gathering}, return_dict=False
-        )
-        return {name: gathering.bank[name] for name in self._layers}
+        self.reference_unet.conv_in.kept = gathering.bank if self.aligned_reference else None
+        try:
+            self.reference_unet(
+                latents,
+                time,
+                encoder_hidden_states=token,
+                cross_attention_kwargs={"bank": gathering},
+                return_dict=False,
+            )
+        finally:
+            self.reference_unet.conv_in.kept = None
+        return {name: gathering.bank[name] for name in ([FIRST] if self.aligned_reference else []) + self._layers}
 
     def guide(self, conditions: Mapping[str, Tensor]) -> Tensor:
         """Features of the conditions, (b, c, f, h, w); see `fypv2.model.guiders.guide`."""
@@ -171,6 +189,11 @@ class Denoiser(nn.Module):
         seen = None if referenced is None else tuple(bool(one) for one in referenced.tolist())
         context: dict[str, Any] = {"bank": bank, "referenced": seen}
         token = token.repeat_interleave(frames, dim=0)
+        if self.aligned_reference and bank is not None:
+            first = bank[FIRST].transpose(1, 2).unflatten(2, noisy.shape[-2:])[:, :, None]
+            if seen is not None:
+                first = first * torch.tensor(seen, device=first.device)[:, None, None, None, None]
+            features = first if features is None else features + first
         if features is not None:
             features = features.expand(-1, -1, frames, -1, -1).transpose(1, 2).flatten(0, 1)
         self.unet.conv_in.added = features

@@ -40,7 +40,8 @@ class TrainConfig(BaseModel):
     """`vae` trains the VAE, 1 single frames, 2 windows of consecutive frames with the motion modules. `decoder` trains
     the VAE's decoder alone, of a model that may be trained already: latents stay what they are."""
     model: str = "tiny"
-    """Model config by name or .yaml file; a start checkpoint must be of the same name."""
+    """Model config by name or .yaml file; a start checkpoint must be of the same name, and brings its own settings, but
+    for `place_codes` and `aligned_reference`, on which stages 1 and 2 decide."""
     start: str = "fresh"
     """A checkpoint folder, or `fresh` weights drawn by the seed."""
     data: str | None = None

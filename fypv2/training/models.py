@@ -27,10 +27,14 @@ _WITHIN = {
     **{guider_part(name): f"denoiser.guiders.{name}." for name in ("pose", "flow", "depth", "reference_pose")},
 }
 """Where the parts lie in a step's module."""
+SWITCHES = ("place_codes", "aligned_reference")
+"""Settings of a model that no parameter hangs on: the denoiser can learn to use what its start was trained without."""
 
 
 def starting_parts(config: TrainConfig) -> tuple[ModelConfig, dict[str, nn.Module]]:
     """The model of a run and its parts, fresh or from a checkpoint.
+
+    A checkpoint brings its own settings; but a run that trains the denoiser decides on the `SWITCHES`.
 
     Raises:
         ConfigError: if the checkpoint is of another model, or lacks what is to be trained.
@@ -46,6 +50,9 @@ def starting_parts(config: TrainConfig) -> tuple[ModelConfig, dict[str, nn.Modul
     if settings.name != name:
         raise ConfigError(f"{folder}: a checkpoint of '{settings.name}', the run trains '{name}'; set model=…")
     pipeline = load_pipeline(folder)
+    if config.stage in (1, 2):
+        own = load_config(config.model)
+        settings = settings.model_copy(update={key: getattr(own, key) for key in SWITCHES})
     model = _without(settings, config)
     wanted = {*PARTS[:4], *(guider_part(one) for one in model.guiders)}
     parts = {name: part for name, part in pipeline.components.items() if name in wanted and part is not None}

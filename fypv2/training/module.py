@@ -139,7 +139,13 @@ def build_step(config: TrainConfig, model: ModelConfig, parts: dict[str, nn.Modu
             torch.manual_seed(config.seed)
             parts["unet"] = inflate(model, parts["unet"])
     guiders: dict[str, Any] = {name: parts[guider_part(name)] for name in model.guiders}
-    denoiser = Denoiser(parts["unet"], parts["reference_unet"], guiders, place_codes=model.place_codes)
+    denoiser = Denoiser(
+        parts["unet"],
+        parts["reference_unet"],
+        guiders,
+        place_codes=model.place_codes,
+        aligned_reference=model.aligned_reference,
+    )
     learning = config.learning
     encoder = parts["image_encoder"] if "image_encoder" in learning else None
     step = AnimationStep(

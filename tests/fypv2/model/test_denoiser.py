@@ -84,6 +84,27 @@ def test_both_networks_are_told_places_or_neither() -> None:
         assert all(torch.equal(one.conv_in(latents), before) for one, before in zip(networks, untold, strict=True))
 
 
+@pytest.mark.parametrize("motion", [False, True])
+def test_the_reference_is_added_where_it_lies_unless_it_is_dropped(motion: bool) -> None:
+    denoiser, given = made(motion=motion), inputs(batch=2)
+    aligned = Denoiser(denoiser.unet, denoiser.reference_unet, denoiser.guiders, aligned_reference=True)
+    features = torch.randn(2, 32, FRAMES, 8, 8, generator=torch.Generator().manual_seed(1))
+    step = given["noisy"], given["timesteps"], given["token"]
+    with torch.no_grad():
+        bank = aligned.read_reference(given["reference"], given["token"])
+        others = denoiser.read_reference(given["reference"], given["token"])
+        assert bank.keys() - others.keys() == {"conv_in"}
+        first = denoiser.reference_unet.conv_in(given["reference"])
+        # Eq. 10's sum with one more term, by hand.
+        expected = denoiser(*step, others, features + first[:, :, None])
+        torch.testing.assert_close(aligned(*step, bank, features), expected)
+        torch.testing.assert_close(aligned(*step, bank, None), denoiser(*step, others, first[:, :, None]))
+        seen = torch.tensor([False, True])
+        mixed = aligned(*step, bank, features, referenced=seen)
+        torch.testing.assert_close(mixed[1], expected[1])
+        torch.testing.assert_close(mixed[0], denoiser(*step, None, features)[0])
+
+
 def test_without_bank_and_guiders_it_is_plain_diffusers() -> None:
     denoiser, given = made(motion=False), inputs()
     with torch.no_grad():

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
+from small_models import mini_config
 from training_runs import configured, log_of, losses, run
 
 import fypv2.training.state as state
@@ -94,6 +96,19 @@ def test_only_the_last_checkpoints_stay_and_the_model_can_be_used(shards: Path, 
     name = "mid_block.resnets.0.conv1.weight"
     assert torch.allclose(saved[name], average[f"denoiser.unet.{name}"], atol=1e-3)
     assert (out / "samples/sample-000006.png").is_file()
+
+
+def test_a_run_of_the_denoiser_decides_on_the_switches(shards: Path, tmp_path: Path) -> None:
+    """A model that was trained without the reference added can learn it; its decoder's own run leaves it as it is."""
+    run(tmp_path / "one", shards, steps=1)
+    plain = tmp_path / "plain.yaml"
+    content = mini_config().model_dump(mode="json")
+    plain.write_text(yaml.safe_dump({**content, "aligned_reference": not content["aligned_reference"]}))
+    start = str(tmp_path / "one" / "run" / "model")
+    for stage, switched in ((1, True), ("decoder", False)):
+        run(tmp_path / str(stage), shards, steps=1, stage=stage, start=start, model=str(plain))
+        settings = load_pipeline(tmp_path / str(stage) / "run" / "model").model_config
+        assert (settings.aligned_reference != content["aligned_reference"]) is switched
 
 
 def test_stage_two_starts_from_stage_one(shards: Path, tmp_path: Path) -> None:
