@@ -83,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--misaligned", type=int, default=8, help=f"clips of {MISALIGNED}")
     parser.add_argument("--frames", type=int, default=48, help="of each clip")
     parser.add_argument("--size", type=int, default=128, help="of held-out clips in pixels")
-    parser.add_argument("--seed", type=int, default=1, help="of the stream of held-out clips")
+    parser.add_argument(
+        "--seed", type=int, default=2, help="of the stream of held-out clips; 1 was looked at in the making"
+    )
     parser.add_argument("--step", type=int, default=4, help="look for overlaps in every so many-th frame")
     parser.add_argument("--device", default="auto", help="of the judgement")
     parser.add_argument("--commands", action="store_true", help="print the trainings and stop")

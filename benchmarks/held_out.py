@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--frames", type=int, default=48, help="of each")
     parser.add_argument("--size", type=int, default=128, help="of held-out clips in pixels")
-    parser.add_argument("--seed", type=int, default=1, help="of the stream of held-out clips")
+    parser.add_argument(
+        "--seed", type=int, default=2, help="of the stream of held-out clips; 1 was looked at in the making"
+    )
     parser.add_argument("--step", type=int, default=4, help="look for overlaps in every so many-th frame")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print the JSON document in place of the table")
@@ -131,8 +133,8 @@ def held_out_set(folder: Path, seed: int, clips: int, frames: int, size: int) ->
     if seed == TRAINING_SEED:
         raise UserError(f"--seed {seed}: is the stream of the training; give another")
     specs, made = {}, []
-    for spec in training_clips(seed, clips, frames, size):
-        still = replace(spec, name=spec.name.replace("train", "held-out"), shaken=False)
+    for spec in training_clips(seed, clips, frames, size, "still"):
+        still = replace(spec, name=spec.name.replace("train", "held-out"))
         shelf = folder / "clips" / f"{size}"
         there = _find(shelf, still.name, frames) or _make(shelf, still, frames, False, lambda: None)
         specs[still.name] = still

@@ -23,18 +23,19 @@ from mcbench import UserError
 
 @pytest.fixture(scope="module")
 def trained(mini_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAE, both stages on it and its decoder again, of two steps each."""
+    """A VAE, stage 1 on it in two goes, its decoder again and stage 2, of two steps each."""
     folder = tmp_path_factory.mktemp("trained")
     run(folder / "vae", mini_shards, stage="vae", steps=2)
     run(folder / "one", mini_shards, steps=2, start=str(folder / "vae/run/model"))
-    run(folder / "two", mini_shards, stage=2, frames=4, steps=2, start=str(folder / "one/run/model"))
-    run(folder / "decoder", mini_shards, stage="decoder", steps=2, start=str(folder / "two/run/model"))
-    return folder / "decoder" / "run"
+    run(folder / "more", mini_shards, steps=2, start=str(folder / "one/run/model"))
+    run(folder / "decoder", mini_shards, stage="decoder", steps=2, start=str(folder / "more/run/model"))
+    run(folder / "two", mini_shards, stage=2, frames=4, steps=2, start=str(folder / "decoder/run/model"))
+    return folder / "two" / "run"
 
 
 @pytest.mark.slow
 def test_a_training_ships(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [one.name for one in runs_behind(trained)] == ["vae", "stage1", "stage2", "decoder"]
+    assert [one.name for one in runs_behind(trained)] == ["vae", "stage1", "stage1-2", "decoder", "stage2"]
     place = tmp_path / "package" / "fypv2-tiny"
     main([str(trained), "--place", str(place), "--machine", "two cores"])
     report = json.loads(capsys.readouterr().out)
@@ -48,11 +49,13 @@ def test_a_training_ships(trained: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert load_pipeline(place / "model").model_config == load_pipeline(trained / "model").model_config
     assert sorted(file.name for file in (place / "training").iterdir()) == [
         *("1-vae.json", "1-vae.log.jsonl", "2-stage1.json", "2-stage1.log.jsonl"),
-        *("3-stage2.json", "3-stage2.log.jsonl", "4-decoder.json", "4-decoder.log.jsonl"),
+        *("3-stage1-2.json", "3-stage1-2.log.jsonl", "4-decoder.json", "4-decoder.log.jsonl"),
+        *("5-stage2.json", "5-stage2.log.jsonl", "mini.yaml"),
     ]
     assert len((place / "training" / "2-stage1.log.jsonl").read_text().splitlines()) == 2
     card = (place / "MODEL_CARD.md").read_text()
     assert "fypv2 preprocess synthetic --clips 4 --frames 10 --size 64 --seed 0 -o DATA\nfypv2 train tiny-vae" in card
+    assert " --out runs/tiny-stage1-2 --set start=runs/tiny-stage1/model" in card
     assert report["checkpoint_sha256"] in card
     assert "On two cores." in card
     assert "Not judged yet." in card
