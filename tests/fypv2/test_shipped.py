@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from small_models import mini_config, picture, walk
 import fypv2.shipped
 from fypv2.checkpoint import fresh_pipeline, load_pipeline, save_pipeline
 from fypv2.cli.main import main
+from fypv2.conditions import nearness_from_depth, poses_of_annotations
+from fypv2.config import load_config
 from fypv2.errors import CheckpointError
 from fypv2.extractors import save_poses
 from fypv2.model.build import PARTS
 from fypv2.shipped import SHIPPED, choose_checkpoint, shipped_checkpoint
-from mcbench import load_method
+from mcbench import load_method, render_clip, training_clips
 
 NAME = SHIPPED["tiny"]
 REAL = Path(fypv2.shipped.__file__).parent / "checkpoints"
@@ -128,8 +131,34 @@ def test_what_the_package_holds_is_small_and_loads() -> None:
     sizes = {file: file.stat().st_size for file in REAL.rglob("*") if file.is_file()}
     assert sum(sizes.values()) <= 40_000_000
     assert all(size <= 15_000_000 for size in sizes.values())
-    assert {file.suffix for file in sizes} <= {".safetensors", ".json", ".jsonl", ".md", ".png"}
-    assert {folder.name for folder in REAL.glob("*")} <= set(SHIPPED.values())
+    assert {file.suffix for file in sizes} <= {".safetensors", ".json", ".jsonl", ".md", ".png", ".yaml"}
+    assert {folder.name for folder in REAL.glob("*")} == set(SHIPPED.values())
     for folder in REAL.glob("*"):
-        assert (folder / "MODEL_CARD.md").is_file()
         assert load_pipeline(folder / "model").model_config.name == "tiny"
+        digest = load_method("fypv2", checkpoint=folder / "model").checkpoint_sha256
+        assert digest in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+        assert json.loads((folder / "held_out.json").read_text(encoding="utf-8"))["checkpoint_sha256"] == digest
+        assert "](contact_sheet.png)" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+        assert Image.open(folder / "contact_sheet.png").width > 500
+
+
+def test_what_ships_moves_people_as_they_are_driven() -> None:
+    """Where people are, and where they were: nearer to the truth than the still reference is; unlike fresh weights."""
+    frames, size = 8, 128
+    drawn = list(render_clip(next(training_clips(4, 1, 25, size, "still"))))[:: 24 // (frames - 1)]
+    truth = np.stack([frame.image for frame in drawn]).astype(np.float64)
+    people = np.stack([(frame.mask > 0) | (drawn[0].mask > 0) for frame in drawn])
+    keypoints, seen = (np.stack([getattr(frame, name) for frame in drawn]) for name in ("keypoints", "visibility"))
+    poses = poses_of_annotations(keypoints, seen, (size, size))
+    folder = shipped_checkpoint(NAME)
+    assert folder is not None
+    errors = []
+    for pipeline in (load_pipeline(folder), fresh_pipeline(load_config("tiny"))):
+        pipeline.set_progress_bar_config(disable=True)
+        made = pipeline(
+            drawn[0].image, poses, poses.frame(0), reference_nearness=nearness_from_depth(drawn[0].depth),
+            height=size, width=size, num_inference_steps=10, generator=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+        errors.append(np.abs(np.asarray(made.frames) - truth)[1:][people[1:]].mean())
+    still = np.abs(truth[:1] - truth)[1:][people[1:]].mean()
+    assert errors[0] < still < errors[1]
