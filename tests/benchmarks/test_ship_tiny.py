@@ -115,7 +115,7 @@ def test_the_command_says_all_that_differs_from_a_config_that_ships() -> None:
     settings = ["steps=77", "mixed_precision=bf16", "learning_rate=1e-5", "min_snr_gamma=null", "trains=[unet, motion]"]
     plan = load_train_config("tiny-stage2", settings, start="/somewhere/one/model", data="/a", out="/b")
     made: Any = SimpleNamespace(config=plan.model_dump(mode="json"), name="stage2")
-    words = command_of(made, SimpleNamespace(name="stage1"))  # type: ignore[arg-type]
+    words = command_of(made, SimpleNamespace(name="decoder"))  # type: ignore[arg-type]
     assert words.startswith("fypv2 train tiny-stage2 --data DATA --out runs/tiny-stage2 --set ")
     assert "start" not in words, "the config's own start is the run before"
     given = [word for before, word in pairwise(shlex.split(words)) if before == "--set"]
