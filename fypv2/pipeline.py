@@ -21,7 +21,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 from fypv2.conditions import ConditionMaps, Poses, build_conditions, crop_box
 from fypv2.config import ModelConfig
 from fypv2.errors import PipelineError
-from fypv2.model.build import guider_part
+from fypv2.model.build import build_denoiser, guider_part
 from fypv2.model.conditioning import as_input, condition_tensors
 from fypv2.model.denoiser import Denoiser
 from fypv2.model.guiders import Guider
@@ -109,7 +109,7 @@ class FollowYourPosePipeline(DiffusionPipeline):
             **{guider_part(name): guider for name, guider in guiders.items()},
         )
         self.register_to_config(settings=self.model_config.model_dump(mode="json"))
-        self._denoiser = self._joined(unet, reference_unet, present)
+        self._denoiser = build_denoiser(self.model_config, unet, reference_unet, present)
         self.video_processor = VideoProcessor(vae_scale_factor=self.model_config.reduction)
 
     @property
@@ -123,23 +123,8 @@ class FollowYourPosePipeline(DiffusionPipeline):
         ):
             if self.model_config.per_frame_norm:
                 normalise_per_frame(self.unet)
-            self._denoiser = self._joined(self.unet, self.reference_unet, guiders)
+            self._denoiser = build_denoiser(self.model_config, self.unet, self.reference_unet, guiders)
         return self._denoiser
-
-    def _joined(
-        self,
-        unet: UNet2DConditionModel | UNetMotionModel,
-        reference_unet: UNet2DConditionModel,
-        guiders: dict[str, Guider],
-    ) -> Denoiser:
-        settings = self.model_config
-        return Denoiser(
-            unet,
-            reference_unet,
-            guiders,
-            place_codes=settings.place_codes,
-            aligned_reference=settings.aligned_reference,
-        )
 
     def enable_attention_slicing(self, slice_size: str | int | None = "auto") -> None:
         """Attend for a part of the queries at a time, in both U-Nets.

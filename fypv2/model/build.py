@@ -13,12 +13,14 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 
 from fypv2.config import GUIDERS, ModelConfig
 from fypv2.errors import ConfigError, lacks_memory
+from fypv2.model.denoiser import Denoiser
 from fypv2.model.guiders import Guider
 from fypv2.model.motion import normalise_per_frame, silence_motion
 from fypv2.quiet import quiet
 
 __all__ = [
     "PARTS",
+    "build_denoiser",
     "build_feature_extractor",
     "build_parts",
     "build_scheduler",
@@ -89,6 +91,18 @@ def inflate(config: ModelConfig, flat: UNet2DConditionModel, adapter: MotionAdap
     if config.per_frame_norm:
         normalise_per_frame(inflated)
     return inflated
+
+
+def build_denoiser(
+    config: ModelConfig,
+    unet: UNet2DConditionModel | UNetMotionModel,
+    reference_unet: UNet2DConditionModel,
+    guiders: Mapping[str, Guider],
+) -> Denoiser:
+    """Both U-Nets and the guiders as one, with the config's settings that no part holds."""
+    return Denoiser(
+        unet, reference_unet, guiders, place_codes=config.place_codes, aligned_reference=config.aligned_reference
+    )
 
 
 def build_scheduler(config: ModelConfig) -> DDIMScheduler:

@@ -45,13 +45,12 @@ def starting_parts(config: TrainConfig) -> tuple[ModelConfig, dict[str, nn.Modul
         with quiet():
             return model, build_parts(model, seed=config.seed, motion=config.stage == 2)
     folder = Path(config.start).expanduser()
-    name = load_config(config.model).name
+    own = load_config(config.model)
     settings = read_settings(folder)
-    if settings.name != name:
-        raise ConfigError(f"{folder}: a checkpoint of '{settings.name}', the run trains '{name}'; set model=…")
+    if settings.name != own.name:
+        raise ConfigError(f"{folder}: a checkpoint of '{settings.name}', the run trains '{own.name}'; set model=…")
     pipeline = load_pipeline(folder)
     if config.stage in (1, 2):
-        own = load_config(config.model)
         settings = settings.model_copy(update={key: getattr(own, key) for key in SWITCHES})
     model = _without(settings, config)
     wanted = {*PARTS[:4], *(guider_part(one) for one in model.guiders)}

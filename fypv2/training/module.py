@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
 
 from fypv2.config import ModelConfig
-from fypv2.model.build import build_scheduler, guider_part, inflate
+from fypv2.model.build import build_denoiser, build_scheduler, guider_part, inflate
 from fypv2.model.conditioning import as_input
 from fypv2.model.denoiser import Denoiser
 from fypv2.training.config import TrainConfig
@@ -139,13 +139,7 @@ def build_step(config: TrainConfig, model: ModelConfig, parts: dict[str, nn.Modu
             torch.manual_seed(config.seed)
             parts["unet"] = inflate(model, parts["unet"])
     guiders: dict[str, Any] = {name: parts[guider_part(name)] for name in model.guiders}
-    denoiser = Denoiser(
-        parts["unet"],
-        parts["reference_unet"],
-        guiders,
-        place_codes=model.place_codes,
-        aligned_reference=model.aligned_reference,
-    )
+    denoiser = build_denoiser(model, parts["unet"], parts["reference_unet"], guiders)
     learning = config.learning
     encoder = parts["image_encoder"] if "image_encoder" in learning else None
     step = AnimationStep(
