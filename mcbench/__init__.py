@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mcbench.command_line import run_command_line
     from mcbench.datasets import load_dataset, open_truth
     from mcbench.datasets.base import KEYPOINT_NAMES, Annotations, Clip, Dataset, FrameSource, ReferenceAnnotations
-    from mcbench.datasets.synthetic import render_clip, training_clips
+    from mcbench.datasets.synthetic import Cameras, render_clip, training_clips
     from mcbench.digests import files_of, files_sha256
     from mcbench.engines import run_on_ray
     from mcbench.errors import MethodError, UserError
@@ -33,6 +33,7 @@ __all__ = [
     "KEYPOINT_NAMES",
     "PROTOCOLS",
     "Annotations",
+    "Cameras",
     "Case",
     "Clip",
     "Dataset",
@@ -73,6 +74,7 @@ _HOMES = {
     "KEYPOINT_NAMES": "mcbench.datasets.base",
     "PROTOCOLS": "mcbench.protocol",
     "Annotations": "mcbench.datasets.base",
+    "Cameras": "mcbench.datasets.synthetic",
     "Case": "mcbench.cases",
     "Clip": "mcbench.datasets.base",
     "Dataset": "mcbench.datasets.base",

@@ -104,12 +104,12 @@ def test_in_baselines_adapters_know_the_machinery_and_not_the_reverse() -> None:
 def test_the_public_names_are_just_these() -> None:
     """Who adds one answers for it in every later version; who takes one away breaks the packages of others."""
     assert mcbench.__all__ == [
-        *("KEYPOINT_NAMES", "PROTOCOLS", "Annotations", "Case", "Clip", "Dataset", "DrivingPoses", "FrameSource"),
-        *("Method", "MethodError", "NativeOutput", "Protocol", "Question", "ReferenceAnnotations", "Result"),
-        *("UserError", "case_digest", "evaluate", "files_of", "files_sha256", "find_clips", "home_folder"),
-        *("load_dataset", "load_method"),
-        *("open_frames", "open_truth", "read_result", "render_clip", "run_command_line", "run_on_ray", "score"),
-        *("share_threads", "this_worker", "to_square", "training_clips", "write_frames", "write_video"),
+        *("KEYPOINT_NAMES", "PROTOCOLS", "Annotations", "Cameras", "Case", "Clip", "Dataset", "DrivingPoses"),
+        *("FrameSource", "Method", "MethodError", "NativeOutput", "Protocol", "Question", "ReferenceAnnotations"),
+        *("Result", "UserError", "case_digest", "evaluate", "files_of", "files_sha256", "find_clips", "home_folder"),
+        *("load_dataset", "load_method", "open_frames", "open_truth", "read_result", "render_clip"),
+        *("run_command_line", "run_on_ray", "score", "share_threads", "this_worker", "to_square", "training_clips"),
+        *("write_frames", "write_video"),
     ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from fypv2.preprocess.writer import UnitWriter
 from fypv2.training.members import encode_sample
 from fypv2.training.synthetic import synthetic_clips
-from mcbench import training_clips
+from mcbench import Cameras, training_clips
 
 __all__ = ["DrawnJob"]
 
@@ -34,7 +34,7 @@ class DrawnJob:
     size: int = 128
     seed: int = 0
     clips_per_shard: int = 16
-    cameras: Literal["mixed", "shaken", "still"] = "mixed"
+    cameras: Cameras = "mixed"
 
     def __post_init__(self) -> None:
         next(training_clips(self.seed, 1, self.frames, self.size))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 
 from fypv2.conditions import nearness_from_depth, poses_of_annotations
 from fypv2.training.clips import AffineFlow, TrainingClip
-from mcbench import render_clip, training_clips
+from mcbench import Cameras, render_clip, training_clips
 
 __all__ = ["SYNTHETIC_FPS", "synthetic_clips"]
 
@@ -22,7 +21,7 @@ def synthetic_clips(
     count: int | None = None,
     frames: int = 48,
     size: int = 128,
-    cameras: Literal["mixed", "shaken", "still"] = "mixed",
+    cameras: Cameras = "mixed",
     *,
     start: int = 0,
 ) -> Iterator[TrainingClip]:

@@ -11,6 +11,7 @@ from mcbench.datasets.synthetic.dataset import load_synthetic
 from mcbench.datasets.synthetic.scene import Frame, render_clip, render_reference
 from mcbench.datasets.synthetic.specs import (
     SYNTHETIC_VERSION,
+    Cameras,
     ClipSpec,
     clip_specs,
     synthetic_names,
@@ -20,6 +21,7 @@ from mcbench.datasets.synthetic.specs import (
 
 __all__ = [
     "SYNTHETIC_VERSION",
+    "Cameras",
     "ClipSpec",
     "Frame",
     "clip_specs",

@@ -13,6 +13,7 @@ __all__ = [
     "FPS",
     "SIZE",
     "SYNTHETIC_VERSION",
+    "Cameras",
     "ClipSpec",
     "clip_specs",
     "synthetic_names",
@@ -26,7 +27,7 @@ SYNTHETIC_VERSION = "1"
 FPS = 25.0
 SIZE = 512
 Cameras = Literal["mixed", "shaken", "still"]
-"""Of the training split."""
+"""Of the training split: every other one shaken, all shaken, or none."""
 
 # Three spaces of seeds that never meet: the top bits say what a seed is for.
 _SPACE = 1 << 64
