@@ -37,7 +37,8 @@ from typing import Any
 from held_out import animate_and_measure, compare_runs, held_out_set, number, orders_of, overlaps_of, values_of
 
 from fypv2.training.config import TrainConfig, load_train_config
-from fypv2.training.loop import FREE
+from fypv2.training.loop import FREE, differences
+from fypv2.training.shards import open_shards
 from fypv2.training.state import last_checkpoint
 from mcbench import UserError, load_dataset, load_method
 from mcbench.atomic import write_text
@@ -65,7 +66,6 @@ CLAIMS = (
 MISALIGNED = "synthetic-misaligned"
 COLUMNS = ("fid_vid", "fvd", "l1_characters", "lpips_characters", "background_motion", "order_errors")
 START, END = "<!-- results: written by benchmarks/ablation.py -->", "<!-- end of results -->"
-_MUST_AGREE = frozenset(TrainConfig.model_fields) - (FREE - {"steps", "start"})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -135,12 +135,11 @@ def train(options: argparse.Namespace, name: str, command: Sequence[str]) -> Non
     plan = _plan(options, name).model_dump(mode="json")
     saved = last_checkpoint(_training(options, name))
     if saved is not None:
-        known = saved.state["config"]
-        if other := [key for key in sorted(_MUST_AGREE) if known.get(key, plan[key]) != plan[key]]:
-            raise UserError(
-                f"{saved.folder}: was trained with {other[0]}={known[other[0]]}, not {plan[other[0]]};"
-                " give another --out"
-            )
+        other = differences(saved, plan, FREE - {"steps", "start"})
+        if saved.state["data"] != open_shards(options.data).digest:
+            other.append("other data")
+        if other:
+            raise UserError(f"{saved.folder}: was trained with {other[0]}; give another --out")
         if saved.step >= options.steps:
             return
     print(shlex.join(command), file=sys.stderr)  # noqa: T201
@@ -160,6 +159,10 @@ def run(command: Sequence[str]) -> int:
 def judge(options: argparse.Namespace) -> dict[str, Any]:
     """What all four make of the clips, and the comparisons."""
     device = resolve_device(options.device)
+    data = open_shards(options.data)
+    seen = data.manifest["settings"]
+    if seen.get("kind") == "synthetic" and seen.get("seed") == options.seed:
+        raise UserError(f"--seed {options.seed}: is the stream of {options.data}, and so of the training; give another")
     held_out, specs = held_out_set(options.out, options.seed, options.clips, options.frames, options.size)
     misaligned = load_dataset(MISALIGNED, clips=options.misaligned, frames=options.frames)
     overlaps = overlaps_of(held_out, specs, options.step)
@@ -189,10 +192,12 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "schema": "mcbench.ablation/1",
         "model": plan.model,
+        "data_sha256": data.digest,
         "start_sha256": load_method("fypv2", checkpoint=options.start).checkpoint_sha256,
         "budget": {"config": options.config, "steps": plan.steps, "batch": plan.batch, "frames": plan.frames},
         "settings": options.set,
         "seed": plan.seed,
+        "clips_seed": options.seed,
         "protocol": MCBENCH.id,
         "clips": {
             where: {
@@ -254,7 +259,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         lines.append(f"| {row.name} | {' | '.join(shown)} |")
     lines += [
         "",
-        "The four questions, as the variant less the full model: more than 0 says that the guider helps.",
+        "The four questions, as the variant less the full model: more than 0 says that this training without is worse.",
         "",
         "| variant | clips | metric | difference | 95% interval | p | p (Holm) | clips: better, worse, equal |",
         "|---|---|---|---|---|---|---|---|",

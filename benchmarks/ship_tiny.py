@@ -2,7 +2,7 @@
 
 It writes `fypv2/checkpoints/fypv2-tiny`: the averaged weights of a run of `fypv2 train` in float16, in files that a
 repository can hold, with a model card, the configs and logs of the run and of those that it started from, and the
-commands that make it anew. The folder takes the place of the one before once it is whole, within its limits, and makes
+commands that made it. The folder takes the place of the one before once it is whole, within its limits, and makes
 the frames of the model that it was made from.
 
 Then judge what is there now, and write what was found into the card; the weights stay the same ones:
@@ -379,6 +379,9 @@ On clips that `mcbench` draws, of which none has the seed of a benchmark clip. D
 {rows}
 
 {machine}`training/` has each run's config and log, and the model configs that the commands name as files.
+
+A run that was stopped ended at a signal, after the steps that stand there; its schedule was that of the command. Hours
+are those of the log, pauses of a machine that did other work included.
 
 ## How good it is
 

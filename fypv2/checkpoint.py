@@ -79,14 +79,29 @@ def save_pipeline(pipeline: FollowYourPosePipeline, folder: Path, *, max_shard_s
         with quiet():
             pipeline.save_pretrained(temporary, safe_serialization=True, max_shard_size=max_shard_size)
         _open_permissions(temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        _put(temporary, folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be written ({_one_line(error)})") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(new: Path, folder: Path) -> None:
+    """Into its place; the old one is deleted last, so that a kill leaves no half of either."""
+    if not folder.exists():
+        new.replace(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        folder.replace(old)
+        try:
+            new.replace(folder)
+        except OSError:
+            old.replace(folder)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load_pipeline(

@@ -17,7 +17,8 @@ $ fypv2 train tiny-stage1 --data shards --out runs/tiny-1 --set start=runs/tiny-
 
 $ fypv2 train paper-stage1 --data shards --out runs/paper-1 --set start=starts/paper --set steps=60000
 
-$ accelerate launch --num_processes 8 -m fypv2.cli train paper-stage2 --data shards --out runs/paper-2"""
+$ accelerate launch --num_processes 8 -m fypv2.cli train paper-stage2 --data shards --out runs/paper-2 \\
+    --set start=runs/paper-1/model --set batch=8"""
 
 
 def run(

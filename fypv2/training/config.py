@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fypv2.errors import ConfigError
 
@@ -137,6 +137,12 @@ class TrainConfig(BaseModel):
     """Rows of a grid."""
     log_with: tuple[str, ...] = ("tensorboard",)
     """Trackers of accelerate: tensorboard, wandb, comet_ml, aim, mlflow, …; `log.jsonl` is always written."""
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        """YAML 1.1 reads a plain `no` as false."""
+        return "no" if value is False else value
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from fypv2.pipeline import FollowYourPosePipeline
 from fypv2.training.clips import AffineFlow, ClipSource, DenseFlow, Flow
 from fypv2.training.errors import TrainingError
 from fypv2.training.samples import Choice, draw, mirrored, still_start
+from fypv2.training.state import write_text
 
-__all__ = ["PreparedClips", "encode_pictures", "prepare", "prepared_key", "weights_digest"]
+__all__ = ["PreparedClips", "encode_pictures", "frozen_digest", "prepare", "prepared_key", "weights_digest"]
 
 _DRAWINGS = ("pose", "flow", "depth", "characters")
 _DOCUMENT = "prepared.json"
@@ -50,10 +52,27 @@ def weights_digest(module: nn.Module, parts: tuple[str, ...] = ("",)) -> str:
         module: any.
         parts: beginnings of names; only these tensors count. All by default.
     """
+    return _digest({name: tensor for name, tensor in module.state_dict().items() if name.startswith(parts)})
+
+
+def frozen_digest(parts: Mapping[str, nn.Module], learning: Iterable[nn.Parameter]) -> str:
+    """SHA-256 (hex) of all that a run reads from its start and never writes.
+
+    Args:
+        parts: of the model, by name.
+        learning: the parameters that are left out.
+    """
+    learns = {id(parameter) for parameter in learning}
+    frozen: dict[str, Tensor] = {}
+    for part, module in parts.items():
+        trained = {name for name, parameter in module.named_parameters() if id(parameter) in learns}
+        frozen |= {f"{part}.{name}": one for name, one in module.state_dict().items() if name not in trained}
+    return _digest(frozen)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        if not name.startswith(parts):
-            continue
+    for name, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}\n".encode())
         digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -131,7 +150,7 @@ def prepare(
     try:
         place.mkdir(parents=True, exist_ok=True)
         if not (place / _DOCUMENT).exists():
-            _write_text(place / _DOCUMENT, json.dumps(key, indent=2) + "\n")
+            write_text(json.dumps(key, indent=2) + "\n", place / _DOCUMENT)
         mine = range(share[0], len(source), share[1])
         missing = [index for index in mine if not clip_file(place, index).exists()]
         drawing = _Drawing(source, model, processor, size, missing)
@@ -162,9 +181,15 @@ def clip_file(place: Path, index: int) -> Path:
 
 
 def quiet_worker(_: int) -> None:
-    """One thread for each worker: the cores belong to the training process."""
+    """One thread for each worker, as the cores belong to the training process; and signals are for that one to answer.
+
+    A terminal, `torchrun` and Slurm send theirs to all processes of a group. A worker that died of one would take the
+    batch of the last step with it, and the checkpoint. It ends when it is told to, or when its parent is gone.
+    """
     import cv2
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
 
@@ -297,9 +322,3 @@ class PreparedClips:
 
 def _channels_first(frames: Frames) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames.transpose(3, 0, 1, 2)))
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fypv2.training.errors import TrainingError
+from fypv2.training.state import write_text
 
 __all__ = ["LOG", "RunLog", "check_trackers"]
 
@@ -156,7 +157,7 @@ def _drop_after(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue  # torn by a kill
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    write_text("".join(f"{line}\n" for line in kept), path)
 
 
 def _memory() -> float:

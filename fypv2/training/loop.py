@@ -1,7 +1,7 @@
 """The training loop, one for the VAE and both stages.
 
     fypv2 train tiny-stage1 --data DATA --out RUN                                one process
-    accelerate launch --num_processes 8 -m fypv2.cli train paper-stage1 …        one machine, eight GPUs
+    accelerate launch --num_processes 4 -m fypv2.cli train paper-stage1 …        one machine, four GPUs
     accelerate launch --num_machines 2 --machine_rank 0 … -m fypv2.cli train …   several machines
 
 A step: batches come ready from other processes, frozen parts encode them, the module gives the loss, gradients are
@@ -10,11 +10,12 @@ clipped, the optimiser and the average step on. Every so often a line is logged,
 
 from __future__ import annotations
 
+import copy
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -33,7 +34,7 @@ from fypv2.training.clips import ClipSource
 from fypv2.training.config import TrainConfig
 from fypv2.training.data import Samples, batches, frame_size, numbers_of
 from fypv2.training.errors import TrainingError
-from fypv2.training.latents import PreparedClips, prepare, weights_digest
+from fypv2.training.latents import PreparedClips, frozen_digest, prepare, weights_digest
 from fypv2.training.logs import LOG, RunLog
 from fypv2.training.models import averaged_pipeline, starting_parts
 from fypv2.training.module import FrozenParts, build_step, to_device
@@ -53,7 +54,7 @@ from fypv2.training.state import (
 )
 from fypv2.training.vae import VaeStep, measure_scale
 
-__all__ = ["Trainer", "train"]
+__all__ = ["FREE", "Trainer", "differences", "train"]
 
 CHECK_EVERY = 10
 """Steps between looks at the loss on a GPU, each of which waits for it; a CPU is asked at every step."""
@@ -113,9 +114,6 @@ class Trainer:
     ) -> None:
         self.config, self.accelerator, self.out = config, accelerator, out
         saved = _taken_up(out, resume)
-        if saved is None and accelerator.is_main_process:
-            _clear(out)
-        accelerator.wait_for_everyone()
         self.model, self.parts = starting_parts(config)
         self.state: dict[str, Any] = {
             "config": config.model_dump(mode="json"),
@@ -125,6 +123,8 @@ class Trainer:
         processor = build_feature_extractor(self.model)
         prepared = None if config.of_vae else self._frozen(source)
         step = self._step()
+        frozen = frozen_digest(self.parts, learning_parameters(step).values())
+        self.state |= {"model": self.model.model_dump(mode="json"), "frozen": frozen}
         timesteps = 1 if config.of_vae else step.objective.timesteps
         self.samples = Samples(source, config, self.model, processor, timesteps, prepared)
         if saved is not None:
@@ -142,6 +142,9 @@ class Trainer:
             if accelerator.scaler is not None and saved.state.get("scaler"):
                 accelerator.scaler.load_state_dict(saved.state["scaler"])
         self.asked = False  # to stop, by a signal to this process
+        if saved is None and accelerator.is_main_process:
+            _clear(config, out)  # only now: nothing that was asked for is known to be impossible
+        accelerator.wait_for_everyone()
 
     def _frozen(self, source: ClipSource) -> PreparedClips | None:
         """Put the parts that do not learn where they compute, and encode the data where that is wanted."""
@@ -199,6 +202,8 @@ class Trainer:
         with self._signals(), RunLog(self.out, accelerator, config.steps, self.start) as log:
             if self.start >= config.steps:
                 log.say(f"{self.out}: all {config.steps} steps are done")
+                if not (self.out / "model").is_dir():
+                    self._keep(self.start, log, model=True)
             ready = batches(self.samples, self.start, rank, world, pin=on_gpu)
             for step in range(self.start, config.steps):
                 loss, norm, waited = self.advance(ready, step)
@@ -212,7 +217,8 @@ class Trainer:
                 if done % config.log_every == 0 or save_now or stop:
                     log.write(done, learning_rate(config, step))
                 if save_now or draw_now or stop:
-                    self._keep(done, log, checkpoint=save_now or stop, grid=draw_now)
+                    keep = save_now or stop
+                    self._keep(done, log, model=keep, checkpoint=keep, grid=draw_now)
                     log.skip_time()
                 if stop and done < config.steps:
                     log.say(f"{self.out}: step {done} of {config.steps}")
@@ -287,28 +293,29 @@ class Trainer:
             )
         return stop
 
-    def _keep(self, step: int, log: RunLog, *, checkpoint: bool, grid: bool) -> None:
-        """Write the checkpoint and the model, and draw a grid; all processes take part in gathering what is sharded."""
-        average = full(self.average.values) if self.config.ema else full(learning_parameters(self.module))
-        if checkpoint:
-            tensors = {
-                "model": full(learning_parameters(self.module)),
-                "ema": average if self.config.ema else full(self.average.values),
-                "optimiser": optimiser_tensors(self.module, self.optimiser.optimizer),
-            }
-            if self.accelerator.is_main_process:
+    def _keep(
+        self, step: int, log: RunLog, *, model: bool = False, checkpoint: bool = False, grid: bool = False
+    ) -> None:
+        """Write the model and the checkpoint, and draw a grid; all processes take part in gathering what is sharded."""
+        main = self.accelerator.is_main_process
+        learnt = full(learning_parameters(self.module), wanted=main)
+        average = full(self.average.values, wanted=main)
+        optimiser = optimiser_tensors(self.module, self.optimiser.optimizer) if checkpoint else {}
+        whole = full(self.accelerator.unwrap_model(self.module).state_dict(), wanted=main)
+        if main:
+            pipeline = self._pipeline({**whole, **(average if self.config.ema else learnt)})
+            # In this order: a run whose last checkpoint is there is done, and its model is there too; and what takes
+            # long comes last.
+            if model:
+                saved = copy.deepcopy(pipeline).to(torch.float16) if self.config.model_dtype == "float16" else pipeline
+                save_pipeline(saved.to("cpu"), self.out / "model")
+            if checkpoint:
                 scaler = self.accelerator.scaler
                 state = {**self.state, "scaler": None if scaler is None else scaler.state_dict()}
+                tensors = {"model": learnt, "ema": average, "optimiser": optimiser}
                 save(self.out, step, state, tensors, self.config.keep)
-        whole = {**full(self.accelerator.unwrap_model(self.module).state_dict()), **average}
-        if self.accelerator.is_main_process:
-            pipeline = self._pipeline(whole)
             if grid:
                 log.picture("sample", self._grid(pipeline), step)
-            if checkpoint:
-                if self.config.model_dtype == "float16":
-                    pipeline.to(torch.float16)
-                save_pipeline(pipeline.to("cpu"), self.out / "model")
         self.accelerator.wait_for_everyone()
 
     def _pipeline(self, tensors: dict[str, Tensor]) -> FollowYourPosePipeline:
@@ -357,26 +364,38 @@ def _taken_up(out: Path, resume: bool | None) -> Saved | None:
     return saved
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier run left of itself, and nothing else."""
-    for name in ("checkpoints", "logs", "samples"):
+def _clear(config: TrainConfig, out: Path) -> None:
+    """Remove what an earlier run left of itself, and nothing else; its model stays where this one starts from it."""
+    starts_there = config.start != "fresh" and Path(config.start).expanduser().resolve() == (out / "model").resolve()
+    for name in ("checkpoints", "logs", "samples", *(() if starts_there else ("model",))):
         shutil.rmtree(out / name, ignore_errors=True)
     (out / LOG).unlink(missing_ok=True)
 
 
 def _check_same(saved: Saved, state: dict[str, Any]) -> None:
-    """Refuse to go on with other data, another VAE or other settings than the checkpoint was made with."""
-    for what in ("data", "vae"):
-        if saved.state.get(what) != state.get(what):
+    """Refuse to go on with other data, weights or settings than the checkpoint was made with."""
+    for key, what in (("data", "data"), ("vae", "VAE"), ("model", "model settings"), ("frozen", "start")):
+        # A checkpoint may be older than a key.
+        if key in saved.state and saved.state[key] != state.get(key):
             raise TrainingError(f"{saved.folder}: was trained with another {what}; use --fresh, or that {what}")
+    if other := differences(saved, state["config"], FREE):
+        raise TrainingError(f"{saved.folder}: was trained with {other[0]}; use --fresh, or that value")
+
+
+def differences(saved: Saved, config: Mapping[str, Any], free: Collection[str]) -> list[str]:
+    """What a checkpoint was trained with and a config has otherwise, as `seed=0, not 1`, by the names of the keys.
+
+    Args:
+        saved: the checkpoint.
+        config: of a `TrainConfig` by `model_dump(mode="json")`.
+        free: keys that may differ.
+    """
     # A key that a checkpoint is older than had no effect then, and its default has none.
     fields = TrainConfig.model_fields.items()
     absent = {name: to_jsonable_python(field.default) for name, field in fields if not field.is_required()}
-    old, new = absent | saved.state["config"], state["config"]
-    for key in sorted(set(old) | set(new)):
-        if key not in FREE and old.get(key) != new.get(key):
-            was = f"was trained with {key}={old.get(key)}, not {new.get(key)}"
-            raise TrainingError(f"{saved.folder}: {was}; use --fresh, or that value")
+    old = absent | saved.state["config"]
+    keys = sorted((set(old) | set(config)) - set(free))
+    return [f"{key}={old.get(key)}, not {config.get(key)}" for key in keys if old.get(key) != config.get(key)]
 
 
 def _plain(norm: Any) -> Tensor:

@@ -42,6 +42,7 @@ __all__ = [
     "optimiser_tensors",
     "restore_optimiser",
     "save",
+    "write_text",
 ]
 
 _STATE = "state.json"
@@ -175,12 +176,20 @@ def learning_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def full(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same on the CPU, and whole where they are spread over processes; all processes must ask."""
-    return {
-        name: (value.full_tensor() if isinstance(value, DTensor) else value).detach().to("cpu", copy=True)
-        for name, value in tensors.items()
-    }
+def full(tensors: Mapping[str, Tensor], *, wanted: bool = True) -> dict[str, Tensor]:
+    """The same on the CPU, and whole where they are spread over processes; all processes must ask.
+
+    Args:
+        tensors: by name.
+        wanted: False only takes part in putting them together, and gives nothing: the processes of one machine share
+            its memory.
+    """
+    result = {}
+    for name, value in tensors.items():
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        if wanted:
+            result[name] = whole.detach().to("cpu", copy=True)
+    return result
 
 
 @torch.no_grad()
@@ -219,6 +228,21 @@ def restore_optimiser(module: nn.Module, optimiser: torch.optim.Optimizer, tenso
             # Fused kernels go through parameter and moments in the order of memory, which a file does not keep.
             if isinstance(value, Tensor) and value.shape == parameter.shape and not isinstance(value, DTensor):
                 held[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def write_text(text: str, path: Path) -> None:
+    """A file that is there as a whole or as it was before.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        _to_disk(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _copy_into(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], file: str) -> None:

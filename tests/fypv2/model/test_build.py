@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,15 @@ def paper() -> dict[str, torch.nn.Module]:
 
 def test_the_paper_s_sizes(paper: dict[str, torch.nn.Module]) -> None:
     assert count_parameters(paper) == PUBLISHED
+
+
+def test_the_page_says_how_large_they_are() -> None:
+    page = (Path(__file__).parents[3] / "docs/model.md").read_text(encoding="utf-8")
+    rows = {"denoising U-Net": "unet", "motion modules": "motion", "ReferenceNet": "reference_unet", "VAE": "vae"}
+    rows |= {"image encoder": "image_encoder", "each guider": "flow_guider"}
+    counts = [count_parameters(build_parts(load_config(name), device="meta")) for name in CONFIGS]
+    for title, part in rows.items():
+        assert f"| {title} | {' | '.join(f'{count[part]:,}' for count in counts)} |" in page
 
 
 def test_nothing_of_the_paper_s_model_takes_memory(paper: dict[str, torch.nn.Module]) -> None:

@@ -93,3 +93,11 @@ def test_the_command_line_says_a_fault_in_one_line(tmp_path: Path) -> None:
     end = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (end.returncode, end.stdout) == (2, "")
     assert end.stderr == "fypv2: error: --set step: no such key; did you mean steps?\n"
+
+
+def test_no_mixed_precision_can_be_said(tmp_path: Path) -> None:
+    """As the advice at a loss that is not finite has it, and as a file would say it."""
+    assert load_train_config("tiny-decoder", ["mixed_precision=no"]).mixed_precision == "no"
+    path = tmp_path / "own.yaml"
+    path.write_text("stage: 1\nsteps: 1\nbatch: 1\nlearning_rate: 0.1\nmixed_precision: no\n")
+    assert load_train_config(path).mixed_precision == "no"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from fypv2.errors import ConfigError
 from fypv2.training.errors import TrainingError
 from fypv2.training.loop import Trainer, train
 from fypv2.training.setup import learning_rate
+from fypv2.training.state import last_checkpoint
+from mcbench import UserError
 
 
 class _KilledError(BaseException):
@@ -66,9 +69,13 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     assert list(again) == list(range(1, 9))
     for step, loss in whole.items():
         assert again[step] == pytest.approx(loss, abs=1e-5)
-    weights = "run/model/unet/diffusion_pytorch_model.safetensors"
-    one, other = load_file(tmp_path / "whole" / weights), load_file(tmp_path / "killed" / weights)
-    assert all(torch.allclose(one[key], other[key], atol=1e-5) for key in one)
+    one, other = (load_pipeline(tmp_path / name / "run/model") for name in ("whole", "killed"))
+    for name, part in one.components.items():
+        if isinstance(part, torch.nn.Module):
+            again_part = other.components[name].state_dict()
+            for key, tensor in part.state_dict().items():
+                assert torch.allclose(tensor, again_part[key], atol=1e-5), f"{name}, {key}"
+    assert other.vae.config.scaling_factor == pytest.approx(one.vae.config.scaling_factor, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -200,6 +207,73 @@ def test_a_run_is_taken_up_only_as_it_was(shards: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-000001"]
 
 
+@pytest.mark.parametrize("changes", [{"start": "nowhere"}, {"optimiser": "adamw-8bit"}, {"frames": 99, "stage": 2}])
+def test_what_cannot_begin_anew_leaves_the_run_that_is_there(
+    changes: dict[str, Any], shards: Path, tmp_path: Path
+) -> None:
+    run(tmp_path, shards, steps=2)
+    with pytest.raises(UserError):
+        run(tmp_path, shards, steps=1, resume=False, **changes)
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-000002"]
+    load_pipeline(tmp_path / "run/model")
+
+
+def test_what_begins_anew_leaves_no_model_of_the_run_before(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, shards, steps=1)
+    kill_at(monkeypatch, 0)
+    with pytest.raises(_KilledError):
+        run(tmp_path, shards, steps=1, resume=False, start=str(tmp_path / "run/model"))
+    assert (tmp_path / "run/model").is_dir(), "it is what this one starts from"
+    with pytest.raises(_KilledError):
+        run(tmp_path, shards, steps=1, resume=False)
+    assert not (tmp_path / "run/model").exists()
+
+
+def test_a_run_that_is_done_has_its_model(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails at the last step: the checkpoint comes after the model, and says that both are there."""
+
+    def full_disk(*_: Any) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(Trainer, "_grid", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        run(tmp_path, shards, steps=3, sample_every=3)
+    monkeypatch.undo()
+    average = load_file(tmp_path / "run/checkpoints/step-000003/ema.safetensors")
+    name = "mid_block.resnets.0.conv1.weight"
+    assert torch.equal(load_pipeline(tmp_path / "run/model").unet.get_parameter(name), average[f"denoiser.unet.{name}"])
+    shutil.rmtree(tmp_path / "run/model")
+    run(tmp_path, shards, steps=3)
+    assert torch.equal(load_pipeline(tmp_path / "run/model").unet.get_parameter(name), average[f"denoiser.unet.{name}"])
+
+
+def test_a_run_is_not_taken_up_with_another_network_or_start(shards: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    for number, seed in enumerate((1, 2)):
+        run(tmp_path / str(number), shards, steps=1, seed=seed)
+    shutil.copytree(tmp_path / "0/run/model", start)
+    how: dict[str, Any] = {"start": str(start), "trains": ["guiders"]}
+    run(tmp_path, shards, steps=2, **how)
+    shutil.rmtree(start)
+    shutil.copytree(tmp_path / "1/run/model", start)
+    # Another VAE would be told as such; here all else differs.
+    shutil.rmtree(start / "vae")
+    shutil.copytree(tmp_path / "0/run/model/vae", start / "vae")
+    with pytest.raises(TrainingError, match="another start"):
+        run(tmp_path, shards, steps=3, **how)
+    other = tmp_path / "other.yaml"
+    content = mini_config().model_dump(mode="json")
+    other.write_text(yaml.safe_dump({**content, "aligned_reference": not content["aligned_reference"]}))
+    saved = last_checkpoint(tmp_path / "run")
+    assert saved is not None
+    saved.state["config"]["model"] = str(other)  # the name may stay as it is, and what it stands for change
+    (saved.folder / "state.json").write_text(json.dumps(saved.state))
+    with pytest.raises(TrainingError, match="another model settings"):
+        run(tmp_path, shards, steps=3, model=str(other), **how)
+
+
 def test_a_run_from_before_a_key_is_taken_up_where_the_key_changes_nothing(shards: Path, tmp_path: Path) -> None:
     run(tmp_path, shards, steps=2, stage="vae")
     state = tmp_path / "run/checkpoints/step-000002/state.json"
@@ -241,8 +315,6 @@ def test_two_runs_cannot_share_a_folder(shards: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_had_is_said_in_one_line(
     changes: dict[str, Any], says: str, shards: Path, tmp_path: Path
 ) -> None:
-    from mcbench import UserError
-
     with pytest.raises(UserError, match=says) as fault:
         run(tmp_path, shards, **changes)
     assert "\n" not in str(fault.value)

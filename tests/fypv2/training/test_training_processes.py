@@ -34,15 +34,26 @@ def test_killed_at_any_step_a_run_goes_on_with_the_same_losses(shards: Path, tmp
     assert max(abs(again[step] - loss) for step, loss in whole.items()) <= 1e-5
 
 
-def test_sigterm_leaves_a_checkpoint_and_its_exit_code(shards: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_leaves_a_checkpoint_and_its_exit_code(kind: int, shards: Path, tmp_path: Path) -> None:
+    """The workers that make batches get it too, and must not die of it before the step in hand is done."""
     config = write_config(tmp_path, shards, steps=500, save_every=500, workers=1)
-    process = killed_after(config, tmp_path, 3, signal.SIGTERM)
+    process = killed_after(config, tmp_path, 3, kind)
     output, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert output == ""
     assert "Traceback" not in errors
     (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
     assert checkpoint.name == f"step-{max(losses(log_of(tmp_path))):06d}"
+
+
+def test_a_launcher_s_end_leaves_a_checkpoint(shards: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, shards, batch=4, steps=500, save_every=500, workers=1)
+    process = killed_after(config, tmp_path, 3, signal.SIGTERM, processes=2)
+    process.communicate()
+    (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
+    assert checkpoint.name == f"step-{max(losses(log_of(tmp_path))):06d}"
+    assert processes_of(tmp_path) == 2
 
 
 def test_two_processes_are_one_with_the_same_batch(shards: Path, tmp_path: Path) -> None:

@@ -95,13 +95,18 @@ def started(config: Path, *, processes: int = 1) -> subprocess.Popen[str]:
     )
 
 
-def killed_after(config: Path, folder: Path, lines: int, kind: int = signal.SIGKILL) -> subprocess.Popen[str]:
-    """A run that is sent a signal once its log has that many lines."""
-    process = started(config)
+def killed_after(
+    config: Path, folder: Path, lines: int, kind: int = signal.SIGKILL, *, processes: int = 1
+) -> subprocess.Popen[str]:
+    """A run that is sent a signal once its log has that many lines.
+
+    One process gets it with all that it started, as from a terminal or Slurm; of more than one the launcher gets it.
+    """
+    process = started(config, processes=processes)
     log = folder / "run" / "log.jsonl"
     while process.poll() is None:
         if log.exists() and log.read_text().count("\n") >= lines:
-            os.kill(process.pid, kind)
+            (os.killpg if processes == 1 else os.kill)(process.pid, kind)
             break
     process.wait(timeout=300)
     return process
