@@ -19,7 +19,15 @@ from typing import IO
 
 from mcbench.errors import UsageError
 
-__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "share_threads", "this_worker", "with_workers"]
+__all__ = [
+    "PARENT_VARIABLE",
+    "PROGRESS_VARIABLE",
+    "Worker",
+    "share_threads",
+    "this_worker",
+    "torchrun_share",
+    "with_workers",
+]
 
 PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
@@ -195,6 +203,15 @@ def share_threads(count: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = before
+
+
+def torchrun_share() -> int | None:
+    """Processors for each of the processes that `torchrun` started on this machine; None without it.
+
+    It allows each of them one thread for all that is done by torch, however many processors there are.
+    """
+    processes = _positive("LOCAL_WORLD_SIZE")
+    return max(1, _processors() // processes) if processes else None
 
 
 def _positive(name: str) -> int | None:

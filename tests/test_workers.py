@@ -17,7 +17,7 @@ from mcbench.datasets import open_truth
 from mcbench.errors import UsageError
 from mcbench.evaluation import score
 from mcbench.results import read_result
-from mcbench.workers import Worker, share_threads, this_worker, with_workers
+from mcbench.workers import Worker, share_threads, this_worker, torchrun_share, with_workers
 
 SBATCH = Path(__file__).resolve().parent.parent / "docs" / "slurm.sbatch"
 
@@ -174,6 +174,19 @@ def test_threads_are_shared_out(
     with share_threads(count):
         assert os.environ["OMP_NUM_THREADS"] == expected
     assert os.environ.get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(
+    ("processes", "expected"), [("4", 4), ("1", 16), ("64", 1), (None, None), ("0", None), ("many", None)]
+)
+def test_torchruns_processes_share_the_processors(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, expected: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert torchrun_share() == expected
 
 
 @pytest.mark.parametrize(
