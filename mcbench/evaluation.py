@@ -67,8 +67,8 @@ class _Generator:
     def __init__(self, method: Method, run: RunFolder, dataset: Dataset, seed: int) -> None:
         self._method, self._run, self._seed = method, run, seed
         worker = this_worker()
-        start, stop = (index * len(dataset.clips) // worker.count for index in (worker.index, worker.index + 1))
-        self._share = dataset.clips[start:stop]
+        after = replace(worker, index=worker.index + 1)
+        self._share = dataset.clips[worker.turn(len(dataset.clips)) : after.turn(len(dataset.clips))]
         self._done: set[str] = set()
 
     def __call__(self, clip: Clip, *, wait: bool) -> tuple[FrameSource, str] | None:
@@ -373,10 +373,11 @@ def _measure_all(
             for side, word in ((known.prediction, ""), (known.truth, " of the truth")):
                 for conversion in side["conversions"]:
                     reporter.warn(f"clip '{clip.name}'{word}: {conversion}, without loss")
-            done[clip.name] = known
+            if worker.index == 0:  # the others' runs are over without a result
+                done[clip.name] = known
 
     # Each worker begins at another clip, so that they seldom meet; what one of them leaves undone the first one does.
-    offset = worker.index * len(dataset.clips) // worker.count
+    offset = worker.turn(len(dataset.clips))
     for clip in (*dataset.clips[offset:], *dataset.clips[:offset]):
         work(clip, wait=False)
     if worker.index != 0:

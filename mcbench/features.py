@@ -154,6 +154,17 @@ class Task:
     frames: Mapping[bytes, torch.Tensor]
 
 
+def pinned_frames(count: int, size: int, device: torch.device) -> torch.Tensor:
+    """Room for frames, uint8 (count, size, size, 3), from which they are sent to a GPU while the processor goes on."""
+    # Pinning opens the current GPU; a process on another one must not take memory on the first.
+    with torch.cuda.device(device):
+        return torch.empty(count, size, size, 3, dtype=torch.uint8, pin_memory=True)
+
+
+def _empty_frames(count: int, size: int, _: torch.device) -> torch.Tensor:
+    return torch.empty(count, size, size, 3, dtype=torch.uint8)
+
+
 class SideReader:
     """One side of a clip, block by block: the frames as squares, and the tasks that they make.
 
@@ -191,8 +202,8 @@ class SideReader:
         for digest in self.digests:
             self._decoded.update(digest)
         size = self._plan.size
-        # Pinned memory is sent to a GPU while the processor goes on.
-        squares = torch.empty(len(frames), size, size, 3, dtype=torch.uint8, pin_memory=self._networks.on_gpu)
+        empty = pinned_frames if self._networks.on_gpu else _empty_frames
+        squares = empty(len(frames), size, torch.device(self._networks.device))
         self.squares = squares.numpy()
         for place, square in enumerate(each(to_square, frames, itertools.repeat(size, len(frames)))):
             self.squares[place] = square

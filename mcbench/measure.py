@@ -1,8 +1,8 @@
 """One clip: frames in, a Measurement out.
 
 A clip is decoded once, in blocks. Each block's frames are cropped and resized once, as uint8, and the same arrays go
-to every metric of every protocol asked for. All that needs no network is done in a thread that is a block ahead: the
-networks do not wait for it, and where they leave a core idle it costs nothing.
+to every metric of every protocol asked for. All that needs no network is done in a thread that is at most two items of
+the networks' work ahead, within the clip; where the networks leave a core idle it costs nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mcbench.metrics.l1 import absolute_error
 from mcbench.metrics.masked import background_motion, l1_characters
 from mcbench.metrics.psnr import psnr, psnr_wrapped
 from mcbench.metrics.ssim import ssim_gaussian, ssim_uniform
+from mcbench.workers import torchrun_share
 
 __all__ = ["check_prediction", "measure_clip"]
 
@@ -163,7 +164,7 @@ class _ClipReader:
         self._plan = plan
         self._networks = networks
         # Beside networks on a GPU the processor is free; where they are on it, they need its other threads.
-        self._threads = torch.get_num_threads() if networks.on_gpu else 1
+        self._threads = (torchrun_share() or torch.get_num_threads()) if networks.on_gpu else 1
         self._last: tuple[Frames, Frames, Frames] | None = None
         self.sides = {name: SideReader(plan, networks, cache) for name in self._sources}
         self.files: dict[str, str] = {}

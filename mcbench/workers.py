@@ -10,19 +10,31 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mcbench.errors import UsageError
 
-__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "share_threads", "this_worker", "with_workers"]
+__all__ = [
+    "PARENT_VARIABLE",
+    "PROGRESS_VARIABLE",
+    "Worker",
+    "share_threads",
+    "this_worker",
+    "torchrun_share",
+    "with_workers",
+]
 
 PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
 PROGRESS_VARIABLE = "MCBENCH_PROGRESS"
 """Holds the file in which a worker on another machine tells how it goes."""
+
+_TAIL = 4096
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,7 @@ def _number(name: str, default: int) -> int:
 
 
 @contextmanager
-def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
+def with_workers(count: int, arguments: Sequence[str], say: Callable[[str], None] | None = None) -> Iterator[None]:
     """Run `count - 1` further processes of this command while the body runs; they end with it.
 
     Under `torchrun`, which starts processes itself, and in a worker nothing is started. Each task of a Slurm job
@@ -120,26 +132,30 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
     Args:
         count: processes in all, this one included. The processor's threads are shared out among them.
         arguments: the command line after the program's name.
+        say: told in one line, at the end, of each process that failed. Where the body fails nothing is told: most
+            faults of the user are met by all processes, and the body's is raised.
     """
     here = this_worker()
     if count <= 1 or (here.count > 1 and "RANK" in os.environ):
         yield
         return
-    with share_threads(count):
+    numbers = [here.index * count + index for index in range(1, count)]
+    with share_threads(count), ExitStack() as files:
+        logs = [files.enter_context(tempfile.TemporaryFile()) for _ in numbers]
         environment = {**os.environ, "WORLD_SIZE": str(here.count * count), PARENT_VARIABLE: str(os.getpid())}
         children = [
             subprocess.Popen(
                 [sys.executable, "-m", "mcbench", *arguments],
                 env={
                     **environment,
-                    "RANK": str(here.index * count + index),
+                    "RANK": str(number),
                     "LOCAL_RANK": str(here.local_index * count + index),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=log,
             )
-            for index in range(1, count)
+            for index, (number, log) in enumerate(zip(numbers, logs, strict=True), start=1)
         ]
         try:
             yield
@@ -147,11 +163,25 @@ def with_workers(count: int, arguments: Sequence[str]) -> Iterator[None]:
             if here.index != 0:
                 for child in children:
                     child.wait()
+            # Before they are ended, which gives them codes too.
+            for number, child, log in zip(numbers, children, logs, strict=True):
+                if say is not None and child.poll():
+                    say(
+                        f"mcbench: warning: worker {number} {_end_of(child.returncode, log)}; the others took its clips"
+                    )
         finally:
             for child in children:
                 child.terminate()
             for child in children:
                 child.wait()
+
+
+def _end_of(code: int, log: IO[bytes]) -> str:
+    """How a process ended, and the last line that it wrote."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return f"ended with {how}" + (f" and said last: {lines[-1]}" if lines else "")
 
 
 @contextmanager
@@ -161,10 +191,11 @@ def share_threads(count: int) -> Iterator[None]:
     Torch and the linear algebra read `OMP_NUM_THREADS` when they are loaded; it is put back at the end.
 
     Args:
-        count: processes that share the processors that this one may use.
+        count: processes that share as many threads as `OMP_NUM_THREADS` allows this one. Where it is not set to a
+            positive whole number, there is a thread for each processor that this one may use.
     """
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, _processors() // count))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (_positive("OMP_NUM_THREADS") or _processors()) // count))
     try:
         yield
     finally:
@@ -172,6 +203,21 @@ def share_threads(count: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = before
+
+
+def torchrun_share() -> int | None:
+    """Processors for each of the processes that `torchrun` started on this machine; None without it.
+
+    It allows each of them one thread for all that is done by torch, however many processors there are.
+    """
+    processes = _positive("LOCAL_WORLD_SIZE")
+    return max(1, _processors() // processes) if processes else None
+
+
+def _positive(name: str) -> int | None:
+    """The variable's value; None where it is not set to a positive whole number."""
+    text = os.environ.get(name, "")
+    return int(text) or None if text.isdecimal() else None
 
 
 def _processors() -> int:

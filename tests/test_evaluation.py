@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from pydantic import BaseModel, ConfigDict
 from mcbench.datasets import open_truth
 from mcbench.errors import DatasetError, MethodError, PredictionError, ResultError, UsageError, VideoError
 from mcbench.evaluation import evaluate, resolve_device, resolve_weights, score
+from mcbench.measure import measure_clip
 from mcbench.methods import Case, Method
 from mcbench.protocol import DISCO_LEGACY, MCBENCH
 from mcbench.results import Result, read_result
 from mcbench.video import open_frames, write_frames
+from mcbench.workers import this_worker
 
 pytestmark = pytest.mark.usefixtures("fake_networks")
 
@@ -337,6 +340,32 @@ class TestEvaluate:
         assert own["ssim"].value == pytest.approx(1, abs=1e-12)
         for name in ("lpips", "l1", "fid", "fid_vid", "fvd", "kid", "kvd"):
             assert own[name].value == 0, name
+
+    def test_only_the_first_process_keeps_measurements(
+        self,
+        clip_folders: Callable[..., Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        fake_networks: dict[str, Any],
+    ) -> None:
+        kept: dict[int, list[bool]] = {}
+        measured: list[Any] = []
+        measure: Any = measure_clip
+
+        def watched(*arguments: Any) -> Any:
+            kept.setdefault(this_worker().index, []).extend(item() is not None for item in measured[-1:])
+            made = measure(*arguments)
+            measured.append(weakref.ref(made))
+            return made
+
+        monkeypatch.setattr("mcbench.evaluation.measure_clip", watched)
+        truth, predictions = clip_folders("truth", 3, 2), clip_folders("predictions", 3, 2, noise=9)
+        for index in (0, 1):
+            measured.clear()
+            monkeypatch.setenv("RANK", str(index))
+            monkeypatch.setenv("WORLD_SIZE", "2")
+            score(predictions, open_truth(truth), out=tmp_path / str(index), weights="random@1")
+        assert kept == {0: [True, True], 1: [False, False]}
 
     def test_two_processes_give_what_one_gives(
         self, clip_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dimmer: Dimmer

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mcbench
 from mcbench.datasets.base import Clip
@@ -164,8 +165,6 @@ class TestMeasureClip:
 
 
 def torch_nan(count: int) -> Any:
-    import torch
-
     return torch.full((count, 6), float("nan"))
 
 
@@ -253,6 +252,39 @@ class TestReadingAhead:
         assert one.digests == many.digests
         assert np.array_equal(one.squares, many.squares)
         assert one.frame_task().key == many.frame_task().key
+
+    def test_beside_a_gpu_it_gives_the_same(
+        self, fake_networks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is done where networks are on a GPU: pinned frames, a pool of threads, frames prepared beside them."""
+
+        class Beside(Networks):
+            on_gpu = True
+
+        pinned: list[int] = []
+
+        def pin(count: int, size: int, device: torch.device) -> torch.Tensor:
+            pinned.append(count)
+            return torch.empty(count, size, size, 3, dtype=torch.uint8)
+
+        monkeypatch.setattr("mcbench.features.pinned_frames", pin)
+        monkeypatch.setattr("mcbench.measure.torchrun_share", lambda: 3)
+        items, threads = {}, set()
+        for kind in (Networks, Beside):
+            truth, prediction = Counted(40, 40), Counted(40, 40, container="jpg")
+            clip = Clip(name="a", source=truth, frames=40, fps=25.0)
+            networks = kind(WEIGHTS)
+            prepare = networks.get("i3d").prepare  # type: ignore[union-attr]
+            networks.get("i3d").prepare = lambda frames, prepare=prepare: (  # type: ignore[union-attr, method-assign]
+                threads.add(threading.current_thread().name) or prepare(frames)
+            )
+            items[kind] = measure_clip(clip, prediction, SMALL, networks, FeatureCache(tmp_path / kind.__name__))
+        assert pinned == [BLOCK, BLOCK, 40 - BLOCK, 40 - BLOCK]
+        assert threads == {"mcbench-reader", threading.current_thread().name}
+        one, other = (items[kind].arrays for kind in (Networks, Beside))
+        assert one.keys() == other.keys()
+        for name, values in one.items():
+            np.testing.assert_array_equal(values, other[name], err_msg=name)
 
     def test_two_threads_load_a_network_once(self, fake_networks: dict[str, Any], monkeypatch: Any) -> None:
         loaded: list[str] = []

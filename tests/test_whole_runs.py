@@ -38,15 +38,21 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "MCBENCH_HOME": str(home), "OMP_NUM_THREADS": "1", **more}
 
 
-def run(arguments: list[str], folder: Path, home: Path, launcher: tuple[str, ...] = ("-m", "mcbench")) -> None:
+def run(
+    arguments: list[str], folder: Path, home: Path, launcher: tuple[str, ...] = ("-m", "mcbench"), **more: str
+) -> str:
+    """What it wrote to stderr."""
     folder.mkdir(exist_ok=True)
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, *launcher, *arguments],
         cwd=folder,
-        env=environment(home),
+        env=environment(home, **more),
         check=True,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    return done.stderr
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -102,7 +108,12 @@ def test_killed_at_any_moment_and_started_again(undisturbed: tuple[dict[str, Any
 def test_two_processes_give_what_one_gives(
     undisturbed: tuple[dict[str, Any], float], tmp_path: Path, launcher: tuple[str, ...], more: list[str]
 ) -> None:
-    run([*EVAL, *more], tmp_path, tmp_path / "home", launcher)
+    told = tmp_path / "told"
+    said = run([*EVAL, *more], tmp_path, tmp_path / "home", launcher, MCBENCH_PROGRESS=str(told))
+    # A second process that never came to work would leave the result what it is.
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert len([line for line in lines if "total" in line]) == 2
+    assert "warning: worker" not in said
     alike(result_of(tmp_path), json.loads(json.dumps(undisturbed[0])))
 
 

@@ -17,7 +17,7 @@ from mcbench.datasets import open_truth
 from mcbench.errors import UsageError
 from mcbench.evaluation import score
 from mcbench.results import read_result
-from mcbench.workers import Worker, this_worker, with_workers
+from mcbench.workers import Worker, share_threads, this_worker, torchrun_share, with_workers
 
 SBATCH = Path(__file__).resolve().parent.parent / "docs" / "slurm.sbatch"
 
@@ -126,6 +126,9 @@ class Started:
     def wait(self) -> None:
         self.ended.append("waited")
 
+    def poll(self) -> None:
+        """It has not ended."""
+
     def terminate(self) -> None:
         self.ended.append("terminated")
 
@@ -154,6 +157,76 @@ def test_workers_on_this_machine(
     # The first process has waited for every clip; another one lets its workers finish theirs.
     if expected:
         assert started.ended[0] == ("waited" if "SLURM" in pairs else "terminated")
+
+
+@pytest.mark.parametrize(
+    ("threads", "count", "expected"),
+    [("4", 2, "2"), ("1", 2, "1"), (None, 2, "8"), (None, 32, "1"), ("", 2, "8"), ("0", 2, "8"), ("4,2", 2, "8")],
+)
+def test_threads_are_shared_out(
+    monkeypatch: pytest.MonkeyPatch, threads: str | None, count: int, expected: str
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    if threads is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    with share_threads(count):
+        assert os.environ["OMP_NUM_THREADS"] == expected
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(
+    ("processes", "expected"), [("4", 4), ("1", 16), ("64", 1), (None, None), ("0", None), ("many", None)]
+)
+def test_torchruns_processes_share_the_processors(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, expected: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert torchrun_share() == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (
+            "sys.stderr.write('first\\nTrouble: no disk\\n\\n'); sys.exit(3)",
+            "exit code 3 and said last: Trouble: no disk",
+        ),
+        ("os.kill(os.getpid(), 9)", "signal 9"),
+        ("sys.exit(0)", None),
+        ("sys.stderr.write('at work'); sys.stderr.flush(); time.sleep(60)", None),  # ended at the end, as it should be
+    ],
+)
+def test_a_worker_that_fails_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, how: str | None
+) -> None:
+    script = tmp_path / "worker"
+    script.write_text(f"#!{sys.executable}\nimport os, sys, time\n{code}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    children: list[Any] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: children.append(popen(*a, **k)) or children[-1])
+    said: list[str] = []
+    with with_workers(2, ["score"], said.append):
+        if "sleep" not in code:
+            children[0].wait()
+    assert said == ([f"mcbench: warning: worker 1 ended with {how}; the others took its clips"] if how else [])
+    assert children[0].returncode is not None
+
+
+def test_of_workers_that_meet_the_bodys_fault_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = Started([])
+    monkeypatch.setattr(started, "poll", lambda: 2, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    said: list[str] = []
+    with pytest.raises(UsageError), with_workers(2, ["score"], said.append):
+        raise UsageError("no such data set")
+    assert not said
 
 
 def test_the_batch_script_is_sound() -> None:

@@ -182,6 +182,11 @@ class Backbone(nn.Module):
         """Where the network is."""
         return next(self.parameters()).device
 
+    @property
+    def batch(self) -> int:
+        """Frames, windows or frame pairs to run at a time."""
+        return batch_size(self.name, self.device)
+
     @classmethod
     def load(cls, weights: str, device: torch.device) -> Backbone:
         """Build the network with weights. Arguments, results and errors as in `load_backbone`."""
@@ -228,9 +233,8 @@ class FrameBackbone(Backbone):
             float32 (N, dimension), on the network's device.
         """
         frames = as_frames(frames, self.device)
-        batch = batch_size(self.name, self.device)
         with full_precision():
-            parts = [self.forward(self.preprocess(part)) for part in torch.split(frames, batch) if len(part)]
+            parts = [self.forward(self.preprocess(part)) for part in torch.split(frames, self.batch) if len(part)]
             return torch.cat(parts) if parts else torch.empty(0, self.dimension, device=self.device)
 
     def preprocess(self, frames: Tensor) -> Tensor:
@@ -308,12 +312,11 @@ class WindowBackbone(Backbone):
                 f"not {windows.dtype} of {tuple(windows.shape)}"
             )
         device = self.device
-        batch = batch_size(self.name, device)
         layout = torch.channels_last_3d
         with full_precision():
             parts = [
                 self.forward(part.to(device).transpose(1, 2).contiguous(memory_format=layout))
-                for part in torch.split(windows, batch)
+                for part in torch.split(windows, self.batch)
                 if len(part)
             ]
             return torch.cat(parts) if parts else torch.empty(0, self.dimension, device=device)

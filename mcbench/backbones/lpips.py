@@ -48,12 +48,25 @@ class LPIPS(PairBackbone):
 
     taps: tuple[int, ...]
     heads_file: str
+    shift: Tensor
+    scale: Tensor
     unused = ("classifier.",)
 
     def __init__(self, features: nn.Sequential) -> None:
         super().__init__()
         self.features = features[: self.taps[-1] + 1]
-        self.heads = _load_heads(self.heads_file)
+        # No part of a state dict: published files do not have them, and none may replace them.
+        for layer, head in enumerate(_load_heads(self.heads_file)):
+            self.register_buffer(f"head{layer}", head, persistent=False)
+        for name, values in (("shift", _SHIFT), ("scale", _SCALE)):
+            # A type of their own: a method may have left another default behind. Networks are built on the meta device.
+            constant = torch.tensor(values, dtype=torch.float32, device="cpu")
+            self.register_buffer(name, constant, persistent=False)
+
+    @property
+    def heads(self) -> list[Tensor]:
+        """The five linear heads, float32 (C,) each, on the network's device."""
+        return [self.get_buffer(f"head{layer}") for layer in range(len(self.taps))]
 
     def activations(self, frames: Frames, signed: bool) -> tuple[Tensor, ...]:
         """As in `PairBackbone`. The images are x / 127.5 - 1 if signed, else x / 255."""
@@ -61,9 +74,7 @@ class LPIPS(PairBackbone):
         with full_precision():
             images = frames.to(torch.float32)
             images = images.div_(127.5).sub_(1) if signed else images.div_(255)
-            # A type of their own: a method may have left another default behind.
-            shift, scale = (torch.tensor(values, dtype=torch.float32) for values in (_SHIFT, _SCALE))
-            images.sub_(shift.to(images.device)).div_(scale.to(images.device))
+            images.sub_(self.shift).div_(self.scale)
             layers = self.forward(images.permute(0, 3, 1, 2))
             for layer in layers:
                 _normalise(layer)
@@ -94,7 +105,7 @@ class LPIPS(PairBackbone):
         return layers
 
     def _maps(self, a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> list[Tensor]:
-        return [_weighted(x, y, head.to(x.device)) for x, y, head in zip(a, b, self.heads, strict=True)]
+        return [_weighted(x, y, head) for x, y, head in zip(a, b, self.heads, strict=True)]
 
 
 class VGG16(LPIPS):

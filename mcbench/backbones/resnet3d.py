@@ -62,9 +62,13 @@ class ResNet3D50(WindowBackbone):
     dimension = 512 * _EXPANSION
     input_size = 112
     unused = ("fc.",)
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
+        # Networks are built on the meta device, and no file gives this one.
+        mean = torch.tensor(_MEAN, dtype=torch.float32, device="cpu").view(3, 1, 1)
+        self.register_buffer("mean", mean, persistent=False)
         self.conv1: nn.Module = nn.Conv3d(3, 64, 7, stride=(1, 2, 2), padding=3, bias=False)
         self.bn1: nn.Module = nn.BatchNorm3d(64)
         inputs = 64
@@ -85,7 +89,7 @@ class ResNet3D50(WindowBackbone):
 
     def scale(self, frames: Tensor) -> Tensor:
         """0-255 minus the mean colour; no division."""
-        return frames.sub_(torch.tensor(_MEAN, dtype=torch.float32, device=frames.device).view(3, 1, 1))
+        return frames.sub_(self.mean)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, 2048) of windows (B, 3, 16, 112, 112)."""

@@ -9,7 +9,7 @@ from mcbench.cli.console import ProgressReporter, errors
 from mcbench.errors import UsageError, nearest
 from mcbench.workers import this_worker
 
-__all__ = ["check_engine", "runs_elsewhere"]
+__all__ = ["check_engine", "runs_elsewhere", "say"]
 
 ENGINES = ("local", "ray")
 
@@ -47,11 +47,12 @@ def runs_elsewhere(engine: str, workers: int, address: str | None, folder: Path,
             address=address,
             device=device,
             on_progress=reporter.set,
-            say=_say,
+            say=say,
         )
     sys.stdout.write(printed)
     return True
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line of what befalls workers to stderr."""
     errors.print(line, style="yellow" if ": warning: " in line else None, soft_wrap=True, markup=False)

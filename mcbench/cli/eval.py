@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mcbench.cli.console import ProgressReporter, drawing, stdout_to_stderr
-from mcbench.cli.engine import check_engine, runs_elsewhere
+from mcbench.cli.engine import check_engine, runs_elsewhere, say
 from mcbench.cli.options import (
     AddressOption,
     DebugOption,
@@ -76,7 +76,7 @@ def run(
     protocols, chosen, settings = parse_protocols(protocol), parse_weights(weights), parse_settings(set_)
     if runs_elsewhere(engine, workers, address, out or Path("runs"), device):
         return
-    with stdout_to_stderr(), with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
+    with stdout_to_stderr(), with_workers(workers, sys.argv[1:], say), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset
         from mcbench.evaluation import evaluate, resolve_device
         from mcbench.methods import load_method

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mcbench.cli.console import ProgressReporter, drawing
-from mcbench.cli.engine import check_engine, runs_elsewhere
+from mcbench.cli.engine import check_engine, runs_elsewhere, say
 from mcbench.cli.options import (
     AddressOption,
     DebugOption,
@@ -65,7 +65,7 @@ def run(
     protocols, chosen = parse_protocols(protocol), parse_weights(weights)
     if runs_elsewhere(engine, workers, address, out or Path("runs"), device):
         return
-    with with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
+    with with_workers(workers, sys.argv[1:], say), ProgressReporter() as reporter:
         from mcbench.datasets import load_dataset, open_truth
         from mcbench.evaluation import score
 

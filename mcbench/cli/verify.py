@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from mcbench.cli.console import ProgressReporter, drawing, errors, output, print_json
+from mcbench.cli.engine import say
 from mcbench.cli.options import DebugOption, DeviceOption, JsonOption, WorkersOption
 from mcbench.errors import UsageError
 from mcbench.workers import this_worker, with_workers
@@ -101,7 +102,7 @@ def _check_usage(submission: Path, predictions: Path | None, record: str | None,
 
 
 def _reproduce(submission: Path, predictions: Path, out: Path | None, device: str, workers: int) -> Reproduced | None:
-    with with_workers(workers, sys.argv[1:]), ProgressReporter() as reporter:
+    with with_workers(workers, sys.argv[1:], say), ProgressReporter() as reporter:
         from mcbench.submissions import load_submission
         from mcbench.submissions.reproducing import reproduce
 

@@ -34,9 +34,6 @@ __all__ = ["FeatureMetric", "FrameFeatureMetric", "PairMetric", "VideoMetric", "
 Frames = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
-WINDOWS_AT_A_TIME = 16
-"""Windows cut out at once: at stride 1 they repeat each frame 16 times, which a long video must not do in memory."""
-
 
 class Network:
     """The backbone of a metric, loaded where the metric is when it is first used.
@@ -276,9 +273,10 @@ class WindowFeatureMetric(FeatureMetric):
             return torch.empty(0, device=self.device)
         backbone = self.backbone
         prepared = backbone.prepare(frames)
-        parts = []
-        for first in range(0, len(starts), WINDOWS_AT_A_TIME):
-            block = starts[first : first + WINDOWS_AT_A_TIME]
+        # Not all are cut out at once: at stride 1 they repeat each frame 16 times.
+        parts, step = [], backbone.batch
+        for first in range(0, len(starts), step):
+            block = starts[first : first + step]
             windows = torch.stack([prepared[start : start + self.protocol.window_length] for start in block])
             parts.append(backbone.features(windows))
         return torch.cat(parts)

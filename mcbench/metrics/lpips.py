@@ -21,9 +21,6 @@ __all__ = ["lpips"]
 Frames = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
-FRAMES_AT_A_TIME = 4
-"""VGG-16's activations take 128 MB a frame and side at 512 x 512."""
-
 
 def lpips(prediction: Frames, truth: Frames, backbone: PairBackbone, signed: bool) -> Values:
     """LPIPS of each frame.
@@ -41,9 +38,9 @@ def lpips(prediction: Frames, truth: Frames, backbone: PairBackbone, signed: boo
         ValueError: for another dtype or shape.
     """
     check_frames(prediction, truth)
-    parts = []
-    for first in range(0, len(truth), FRAMES_AT_A_TIME):
-        block = slice(first, first + FRAMES_AT_A_TIME)
+    parts, step = [], backbone.batch
+    for first in range(0, len(truth), step):
+        block = slice(first, first + step)
         distances = backbone.distance(
             backbone.activations(prediction[block], signed), backbone.activations(truth[block], signed)
         )

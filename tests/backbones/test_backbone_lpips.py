@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -88,6 +89,17 @@ def test_more_change_is_more_distance(backbone: Callable[[str], Any]) -> None:
     own = network.activations(frame[None], True)
     distances = [network.distance(own, network.activations(other[None], True)).item() for other in noisy]
     assert 0 < distances[0] < distances[1] < distances[2]
+
+
+@pytest.mark.parametrize("name", [*NETS, "r3d50"])
+def test_constants_move_with_the_network_and_are_no_weights(name: str, backbone: Callable[[str], Any]) -> None:
+    network = backbone(name)
+    constants = dict(network.named_buffers())
+    lpips_constants = {"shift", "scale", *(f"head{layer}" for layer in range(5))}
+    assert set(constants) == ({"mean"} if name == "r3d50" else lpips_constants)
+    assert not set(constants) & set(network.state_dict())
+    assert all(value.dtype == torch.float32 and value.device == network.device for value in constants.values())
+    assert {value.device.type for value in copy.deepcopy(network).to("meta").buffers()} == {"meta"}
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -22,6 +22,8 @@ class FrameFake(nn.Module):
 class WindowFake(nn.Module):
     """Colours and their changes in a window."""
 
+    batch = 3
+
     def prepare(self, frames: Tensor) -> Tensor:
         return as_tensor(frames).permute(0, 3, 1, 2)[:, :, ::4, ::4] / 255
 
@@ -33,6 +35,8 @@ class WindowFake(nn.Module):
 
 class PairFake(nn.Module):
     """Mean square of the difference of two frames, in the range that was asked for."""
+
+    batch = 3
 
     def activations(self, frames: object, signed: bool) -> tuple[Tensor, ...]:
         return ((as_tensor(frames) / 127.5 - 1 if signed else as_tensor(frames) / 255),)
