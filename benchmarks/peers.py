@@ -72,6 +72,7 @@ from mcbench.backbones.weights import REGISTRY
 from mcbench.metrics.windows import window_count
 from mcbench.protocol import DISCO_LEGACY, MCBENCH, PROTOCOLS, Protocol, get_protocol
 from mcbench.provenance import device_name
+from mcbench.workers import processors
 
 __all__ = ["Bench", "distance_of", "frechet_counts", "main", "make_videos", "write_weights"]
 
@@ -79,7 +80,7 @@ MULTI_CHARACTER = (3917, 3617)
 """Frames, and windows at stride 1."""
 SIZE = 512
 LOADERS = 16
-"""Processes that read windows in the published evaluator; here no more than there are cores."""
+"""Processes that read windows in the published evaluator; here no more than there are cores to use."""
 PASSES = Path(__file__).with_name("separate_passes.py")
 EXTRA = {
     "torchmetrics": {
@@ -270,7 +271,7 @@ class Bench:
     ) -> None:
         command = [sys.executable, str(PASSES), name, str(predictions), str(truth), "--protocol", protocol.id]
         command += ["--weights", str(self.weights), "--device", self.options.device]
-        command += ["--windows", str(self.options.windows), "--loaders", str(min(LOADERS, os.cpu_count() or 1))]
+        command += ["--windows", str(self.options.windows), "--loaders", str(min(LOADERS, processors()))]
         self._run([*command, "--out", str(self.folder / f"{out}.json"), *more])
 
     def _pytorch_fid(self, protocol: Protocol) -> None:

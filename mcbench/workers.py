@@ -17,7 +17,15 @@ from pathlib import Path
 
 from mcbench.errors import UsageError
 
-__all__ = ["PARENT_VARIABLE", "PROGRESS_VARIABLE", "Worker", "share_threads", "this_worker", "with_workers"]
+__all__ = [
+    "PARENT_VARIABLE",
+    "PROGRESS_VARIABLE",
+    "Worker",
+    "processors",
+    "share_threads",
+    "this_worker",
+    "with_workers",
+]
 
 PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
@@ -164,7 +172,7 @@ def share_threads(count: int) -> Iterator[None]:
         count: processes that share the processors that this one may use.
     """
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, _processors() // count))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, processors() // count))
     try:
         yield
     finally:
@@ -174,7 +182,8 @@ def share_threads(count: int) -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use, which can be fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this operating system
