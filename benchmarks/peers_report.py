@@ -46,7 +46,7 @@ def frechet_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def speed_rows(
     turns: Sequence[Mapping[str, Mapping[str, Seconds]]], protocols: Sequence[Protocol], device: str = "cpu"
 ) -> list[dict[str, Any]]:
-    """Medians over turns of the peers' and mcbench's seconds, and the median of their ratios.
+    """Medians over turns of the peers' and mcbench's seconds, and of their ratios, with and without what decodes.
 
     Args:
         turns: of each turn, by protocol: `passes`, seconds of each separate pass, and `mcbench`, seconds of `score`
@@ -65,7 +65,11 @@ def speed_rows(
             for row, rival in rivals.items():
                 peers = [_total(turn[rival]["passes"], state) for turn in turns]
                 ours = [turn[protocol.id]["mcbench"][state] for turn in turns]
-                speedup = statistics.median(theirs / own for theirs, own in zip(peers, ours, strict=True))
+                bare = [_total(turn[rival]["passes"], "no decoding") for turn in turns]
+                speedup, without = (
+                    statistics.median(theirs / own for theirs, own in zip(sums, ours, strict=True))
+                    for sums in (peers, bare)
+                )
                 target = targets.get((protocol.id, row))
                 rows.append(
                     {
@@ -74,6 +78,7 @@ def speed_rows(
                         "peers_seconds": round(statistics.median(peers), 2),
                         "mcbench_seconds": round(statistics.median(ours), 2),
                         "speedup": round(speedup, 2),
+                        "speedup_without_decoding": round(without, 2),
                         "target": target,
                         "reached": None if target is None else speedup >= target,
                     }
@@ -82,7 +87,8 @@ def speed_rows(
 
 
 def _total(passes: Seconds, state: str) -> float:
-    return sum(seconds for name, seconds in passes.items() if state == "cold" or name != "decode truth")
+    left_out = {"cold": (), "truth cached": ("decode truth",), "no decoding": ("decode truth", "decode method")}[state]
+    return sum(seconds for name, seconds in passes.items() if name not in left_out)
 
 
 def compare_values(
@@ -150,23 +156,34 @@ def _centred(features: Array) -> tuple[Array, Array]:
 def table(report: Mapping[str, Any]) -> str:
     """The report as text."""
     head = f"{report['machine']}; {report['frames']} frames in {report['clips']} clips ({report['container']})"
-    lines = [head, "", f"{'seconds':66s}{'peers':>10s}{'mcbench':>10s}{'speed-up':>10s}{'target':>8s}"]
+    lines = [
+        head,
+        "",
+        f"{'seconds':66s}{'peers':>10s}{'mcbench':>10s}{'speed-up':>10s}{'no decoding':>13s}{'target':>8s}",
+    ]
     for row in report["speed"]:
         name = f"{row['protocol']}, {row['row']}"
         seconds = f"{row['peers_seconds']:10.1f}{row['mcbench_seconds']:10.1f}"
-        lines.append(f"  {name:64s}{seconds}{row['speedup']:9.2f}x{_target(row)}")
+        lines.append(
+            f"  {name:64s}{seconds}{row['speedup']:9.2f}x{row['speedup_without_decoding']:12.2f}x{_target(row)}"
+        )
     for row in report["frechet"]:
         name = f"Frechet distance, {row['vectors']} x {row['dimensions']}"
         seconds = f"{row['scipy_seconds']:10.2f}{row['mcbench_seconds']:10.3f}"
-        lines.append(f"  {name:64s}{seconds}{row['speedup']:9.1f}x{_target(row)}")
+        lines.append(f"  {name:64s}{seconds}{row['speedup']:9.1f}x{'':13s}{_target(row)}")
     for id, passes in report["passes"].items():
-        lines.append(f"\nthe passes of {id}: " + ", ".join(f"{name} {value:.1f} s" for name, value in passes.items()))
+        lines.append(f"\nthe passes of {id}: " + _seconds(passes))
+        lines.append("within them: " + _seconds(report["within"][id]))
     for id, rows in report["equal"].items():
         lines += _equality(id, rows)
     for peer in report["further_peers"]:
         lines += _equality(f"{peer['peer']} ({peer['seconds']:.1f} s)", peer["equal"])
     lines += [f"\nnot measured: {name}: {why}" for name, why in report["not_measured"].items()]
     return "\n".join(lines)
+
+
+def _seconds(named: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f} s" for name, value in named.items())
 
 
 def _target(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@
 
 Every run is a process of its own with a home of its own (methods share theirs), start-up included, on H.264 files of
 512 x 512 and with `random@1`. No two frames are equal, so that no pass can be saved. Memory is the resident size of the
-process and all its children together, libraries included, at its highest; of medians over `--repeat` turns.
+process and all its children together, libraries included, at its highest, and the highest of `--repeat` turns; seconds
+are their median.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ import psutil  # type: ignore[import-untyped]
 
 from mcbench import UserError, write_video
 from mcbench.protocol import MCBENCH, PROTOCOLS
+from mcbench.workers import processors
 
 __all__ = ["Cost", "Scaling", "judge", "main", "run_measured", "table"]
 
@@ -78,9 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--worker-clips", type=int, default=40)
     parser.add_argument("--methods", type=int, default=3)
     parser.add_argument("--method-clips", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=_processors(), help="of the one process, but for workers")
+    parser.add_argument("--threads", type=int, default=processors(), help="of the one process; workers have one each")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeat", type=int, default=1, help="turns; medians are given")
+    parser.add_argument("--repeat", type=int, default=1, help="turns; median seconds and the highest memory are given")
     parser.add_argument("--out", type=Path, help="file for the JSON document")
     parser.add_argument("--json", action="store_true", help="print the JSON document in place of the table")
     options = parser.parse_args(arguments)
@@ -91,10 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out:
         options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=2) if options.json else table(report))  # noqa: T201
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,7 +138,10 @@ class Scaling:
     def by_workers(self) -> Iterator[Row]:
         """The same clips, shared out."""
         for workers in self.options.workers:
-            yield self._row("workers", self.options.worker_clips, self.options.clip_frames, workers=workers, threads=1)
+            # `--workers` shares the threads out among the processes.
+            yield self._row(
+                "workers", self.options.worker_clips, self.options.clip_frames, workers=workers, threads=workers
+            )
 
     def by_methods(self) -> Iterator[Row]:
         """Different predictions of the same clips; the cache stays."""

@@ -3,16 +3,20 @@
 Each pass is a process of its own, reads PNG files, and writes a JSON file of what it found. They are written as the
 evaluation scripts of the field are, DisCo's above all, with the networks as torch runs them by default.
 
-    decode            every frame of every video into PNG files of Pillow's default compression
-    pairwise          L1, PSNR and SSIM (scikit-image), frame by frame, one thread
-    lpips             the package `lpips`, frame pair by frame pair
-    fid_vid, fvd      a video network on windows of 16 frames, one at a time; a loader's processes read and resize every
-                      frame of every window anew, channel by channel, by Pillow in mode F; then scipy's sqrtm
+    decode            every frame of every video into PNG files of Pillow's default compression; frames that are PNG
+                      files already are linked
+    pairs             L1, PSNR and SSIM (scikit-image), frame by frame, one thread; then the package `lpips`, frame pair
+                      by frame pair
+    videos            FID-VID, then FVD: a video network on windows of 16 frames, one at a time; a loader's processes
+                      read and resize every frame of every window anew, channel by channel, by Pillow in mode F; then
+                      scipy's sqrtm
 
-and `python -m pytorch_fid`, unchanged. What differs from the published scripts is in the passes' favour: PNG files are
-read once for the three pairwise metrics, LPIPS keeps no gradients and runs on the GPU where there is one, and there are
-no more loader processes than cores. The video networks are the definitions of `mcbench.backbones` before mcbench folds
-norms and chooses layouts and kernels; weights come from files.
+and `python -m pytorch_fid`, unchanged. What differs from the published scripts, in the passes' favour: PNG files are
+read once for L1, PSNR and SSIM and once for LPIPS, not once for each; SSIM makes no map; LPIPS keeps no gradients and
+runs on the GPU where there is one; there are no more loader processes than cores. In their disfavour: a published
+sequence starts from frames on disk, so `decode` is ours; and its windows are GIF files of 16 frames, written beforehand
+and each read once, where these read 16 PNG files a window. The video networks are the definitions of
+`mcbench.backbones` before mcbench folds norms and chooses layouts and kernels; weights come from files.
 
 Beside the sequence:
 
@@ -26,9 +30,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,20 +101,52 @@ def average(clips: Sequence[Sequence[float]], protocol: Protocol) -> float:
 
 
 def decode(options: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
-    """Videos, or folders of frames, to one folder of PNG files."""
+    """Videos, or folders of PNG files, to one folder of PNG files; the latter as they are."""
     import av
 
     options.truth.mkdir(parents=True)
     count = 0
     for source in sorted(options.predictions.iterdir()):
+        number = -1
         if source.is_dir():
-            frames: Iterator[Array] = (read(file) for file in sorted(source.glob("*.png")))
+            for number, file in enumerate(sorted(source.glob("*.png"))):
+                _link(file, options.truth / _frame_name(source, number))
         else:
-            frames = (picture.to_ndarray(format="rgb24") for picture in av.open(str(source)).decode(video=0))
-        for number, frame in enumerate(frames):
-            Image.fromarray(frame).save(options.truth / f"{source.stem}-{number:05d}.png")
-            count += 1
+            for number, picture in enumerate(av.open(str(source)).decode(video=0)):
+                Image.fromarray(picture.to_ndarray(format="rgb24")).save(options.truth / _frame_name(source, number))
+        count += number + 1
     return {"frames": count}
+
+
+def _frame_name(source: Path, number: int) -> str:
+    return f"{source.stem}-{number:05d}.png"
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        place.hardlink_to(file)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, place)
+
+
+def both(options: argparse.Namespace, protocol: Protocol, **parts: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What the parts of one process find, and the seconds of each by name."""
+    found: dict[str, Any] = {"seconds": {}}
+    for name, part in parts.items():
+        start = time.perf_counter()
+        found |= part(options, protocol)
+        found["seconds"][name] = round(time.perf_counter() - start, 3)
+    return found
+
+
+def frame_pairs(options: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
+    """The pairwise metrics and LPIPS in one process."""
+    return both(options, protocol, pairwise=pairwise, lpips=lpips)
+
+
+def videos(options: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
+    """FID-VID and FVD in one process."""
+    return both(options, protocol, **{name: partial(video_network, name=name) for name in NETWORKS})
 
 
 def pairwise(options: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
@@ -176,12 +214,12 @@ class Windows:
         return np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)) for plane in planes])
 
 
-def video_network(options: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
+def video_network(options: argparse.Namespace, protocol: Protocol, name: str) -> dict[str, Any]:
     """Features of the windows of both sides by one network, and their distance."""
     import torch
     from torch.utils.data import DataLoader
 
-    network = _plain_network(NETWORKS[options.name], options.weights).to(options.device)
+    network = _plain_network(NETWORKS[name], options.weights).to(options.device)
 
     def features(folder: Path) -> Array:
         windows: Any = Windows(folder, protocol, network.input_size)
@@ -193,8 +231,8 @@ def video_network(options: argparse.Namespace, protocol: Protocol) -> dict[str, 
 
     with torch.no_grad():
         prediction, truth = features(options.predictions), features(options.truth)
-    np.savez(options.out.with_suffix(".npz"), prediction=prediction, truth=truth)
-    return {options.name: frechet_by_scipy(prediction, truth)}
+    np.savez(options.out.with_name(f"{options.out.stem}-{name}.npz"), prediction=prediction, truth=truth)
+    return {name: frechet_by_scipy(prediction, truth)}
 
 
 def frechet_by_scipy(prediction: Array, truth: Array) -> float | None:
@@ -347,10 +385,8 @@ def _inception() -> Any:
 
 PASSES: dict[str, Callable[[argparse.Namespace, Protocol], dict[str, Any]]] = {
     "decode": decode,
-    "pairwise": pairwise,
-    "lpips": lpips,
-    "fid_vid": video_network,
-    "fvd": video_network,
+    "pairs": frame_pairs,
+    "videos": videos,
     "torchmetrics": torchmetrics,
     "torch_fidelity": torch_fidelity,
     "fid_features": fid_features,

@@ -4,14 +4,15 @@ All is timed in one run, on the same frames, with the same random weights and th
 
 - cold: `mcbench score` as a process of its own, with an empty cache, from files to result.json, start-up included. In
   that process the functions of `SEAMS` tell a clock when they begin and end; a stage within another one stops the
-  outer one's clock. What the thread that reads ahead does has a column of its own, for it costs the run only what the
-  other one waits for it ("waiting for the reader").
+  outer one's clock. What the threads that read ahead do, all added up, has a column of its own, for it costs the run
+  only what the main thread waits for it ("waiting for the reader").
 - bare: the networks' forward passes alone, on inputs that lie ready in memory, in the batches that `mcbench score`
   has and with its allocator, without either of which they would be slower and the ratio flattered.
 - limits: the floating-point operations of each network (`torch.utils.flop_counter`) and the bytes that its layers read
   and write at least, over the bare time, as shares of what a float32 matrix product and a copy reach here.
 
-On a GPU the clock waits for the card at the end of each network's stage, so the cold run is there repeated without it.
+On a GPU the clock waits for the card at the end of each network's stage, and of what prepares its input, so the cold
+run is there repeated without it.
 
     python benchmarks/stages.py                    # two clips of 40 frames, both protocols
     python benchmarks/stages.py --clips 4 --frames 24 --protocol mcbench@1 --threads 1 --json
@@ -102,16 +103,22 @@ WHOLE = frozenset({"split-half"})
 """Stages that keep what is called within them for themselves."""
 
 
+PREPARE = "prepare "
+"""What stands before a network's name in the stage that prepares its input."""
+
+
 class Clock:
     """Seconds by stage, each counted once: a stage within another one stops the outer one.
 
     Args:
-        wait: called at the end of a stage, before the time is taken.
+        wait: called at the end of a network's stage, and of what prepares its input, before the time is taken.
     """
 
     def __init__(self, wait: Callable[[], object] = lambda: None) -> None:
         self._wait = wait
         self._open = threading.local()
+        # Threads that read ahead share one dictionary, and adding to a number in it takes two steps.
+        self._lock = threading.Lock()
         self.main: dict[str, float] = defaultdict(float)
         self.ahead: dict[str, float] = defaultdict(float)
 
@@ -125,18 +132,22 @@ class Clock:
         seconds = self.main if threading.current_thread() is threading.main_thread() else self.ahead
         if stack:
             outer, since = stack[-1]
-            seconds[outer] += time.perf_counter() - since
+            self._add(seconds, outer, time.perf_counter() - since)
         stack.append((name, time.perf_counter()))
         try:
             yield
-            if name in BACKBONES:
+            if name.removeprefix(PREPARE) in BACKBONES:
                 self._wait()
         finally:
             name, since = stack.pop()
             now = time.perf_counter()
-            seconds[name] += now - since
+            self._add(seconds, name, now - since)
             if stack:
                 stack[-1] = (stack[-1][0], now)
+
+    def _add(self, seconds: dict[str, float], name: str, more: float) -> None:
+        with self._lock:
+            seconds[name] += more
 
     def watch(self, seam: str, name: str) -> None:
         """Put the clock around a function, `module:name` or `module:Class.name`, or each one of a dictionary."""
@@ -219,12 +230,12 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['machine']}; {report['clips']} clips of {report['frames']} frames"
         f" ({report['container']}); {', '.join(report['protocols'])}",
-        f"{'seconds':28s}{'run':>9s}{'ahead':>9s}{'bare':>9s}",
+        f"{'seconds':28s}{'run':>9s}{'ahead, all threads':>20s}{'bare':>9s}",
     ]
     for row in report["stages"]:
         bare_seconds = f"{bare[row['stage']]:9.2f}" if row["stage"] in bare else ""
-        lines.append(f"{row['stage']:28s}{row['seconds']:9.2f}{row['ahead_seconds']:9.2f}{bare_seconds}")
-    lines.append(f"{'cold score, bare passes':28s}{cold:9.2f}{'':9s}{bare['total']:9.2f}  ratio {report['ratio']:.3f}")
+        lines.append(f"{row['stage']:28s}{row['seconds']:9.2f}{row['ahead_seconds']:20.2f}{bare_seconds}")
+    lines.append(f"{'cold score, bare passes':28s}{cold:9.2f}{'':20s}{bare['total']:9.2f}  ratio {report['ratio']:.3f}")
     limit = report["limits"]
     lines.append(f"matrix product {limit['matmul_tflops']:.3g} TFLOP/s, copy {limit['copy_gb_per_second']:.3g} GB/s")
     for name, row in limit["networks"].items():
@@ -256,7 +267,7 @@ def make_clips(root: Path, clips: int, frames: int, container: str = "png") -> t
 def time_stages(
     root: Path, protocols: list[str], threads: int, device: torch.device
 ) -> tuple[float, list[tuple[str, float, float]]]:
-    """Seconds of a cold `mcbench score`; and by stage those of its main thread and of the one that reads ahead."""
+    """Seconds of a cold `mcbench score`; and by stage those of its main thread and of all that read ahead."""
     out = root / "stages.json"
     command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(out), str(device)]
     cold = time_score(root / "first", root, protocols, threads, device, command)
@@ -286,7 +297,7 @@ def inside(out: Path, device: str, arguments: list[str]) -> None:
     """Be `mcbench` with the clock around every seam; what it says is left in a file."""
     from mcbench.cli.main import main as run
 
-    clock = Clock(torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None)
+    clock = Clock(partial(_wait, torch.device(device)))
     for seam, stage in SEAMS:
         clock.watch(seam, stage)
     clock.main["start-up"] = time.time() - float(os.environ[STARTED])

@@ -23,6 +23,7 @@ __all__ = [
     "PARENT_VARIABLE",
     "PROGRESS_VARIABLE",
     "Worker",
+    "processors",
     "share_threads",
     "this_worker",
     "torchrun_share",
@@ -195,7 +196,7 @@ def share_threads(count: int) -> Iterator[None]:
             positive whole number, there is a thread for each processor that this one may use.
     """
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (_positive("OMP_NUM_THREADS") or _processors()) // count))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (_positive("OMP_NUM_THREADS") or processors()) // count))
     try:
         yield
     finally:
@@ -211,7 +212,7 @@ def torchrun_share() -> int | None:
     It allows each of them one thread for all that is done by torch, however many processors there are.
     """
     processes = _positive("LOCAL_WORLD_SIZE")
-    return max(1, _processors() // processes) if processes else None
+    return max(1, processors() // processes) if processes else None
 
 
 def _positive(name: str) -> int | None:
@@ -220,7 +221,8 @@ def _positive(name: str) -> int | None:
     return int(text) or None if text.isdecimal() else None
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use, which can be fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this operating system

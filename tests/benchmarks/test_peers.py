@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peers import Bench, distance_of, frechet_counts, main, write_weights
+from peers import EXTRA, SEQUENCE, Bench, distance_of, frechet_counts, main, make_videos, reason_for, write_weights
 from peers_report import compare_values, exact_distance, frechet_rows, relative_difference, speed_rows, table
 from PIL import Image
-from separate_passes import PASSES, average, clips_of, drawn_features, frechet_by_scipy
+from separate_passes import PASSES, average, clips_of, drawn_features, frechet_by_scipy, pairwise
+from separate_passes import lpips as lpips_script
 
 from mcbench import UserError, open_frames, write_frames, write_video
 from mcbench.backbones import load_backbone
@@ -49,9 +50,7 @@ def options(videos: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> Namespace:
             write_frames(tmp_path / f"{side}-folders" / name, clip)
         sides[side] = tmp_path / side
         PASSES["decode"](Namespace(predictions=tmp_path / f"{side}-folders", truth=sides[side]), MCBENCH)
-    return Namespace(
-        **sides, device="cpu", weights=tmp_path, out=tmp_path / "found.json", name="fvd", windows=2, loaders=0
-    )
+    return Namespace(**sides, device="cpu", weights=tmp_path, out=tmp_path / "found.json", windows=2, loaders=0)
 
 
 def test_a_video_is_decoded_to_the_frames_that_mcbench_reads(videos: Any, tmp_path: Path) -> None:
@@ -64,16 +63,39 @@ def test_a_video_is_decoded_to_the_frames_that_mcbench_reads(videos: Any, tmp_pa
     assert np.array_equal(np.stack([np.array(Image.open(file)) for file in clip]), frames)
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_frames_that_are_png_files_are_not_written_again(
+    links: bool, videos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError("another file system")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    write_frames(tmp_path / "in" / "one", videos[1][0])
+    assert PASSES["decode"](Namespace(predictions=tmp_path / "in", truth=tmp_path / "out"), MCBENCH) == {"frames": 6}
+    sources, (clip,) = sorted((tmp_path / "in" / "one").iterdir()), clips_of(tmp_path / "out").values()
+    assert [file.read_bytes() for file in clip] == [file.read_bytes() for file in sources]
+    assert all(one.samefile(other) == links for one, other in zip(clip, sources, strict=True))
+
+
+@pytest.mark.parametrize("container", ["mp4", "png"])
+def test_no_two_frames_of_the_videos_are_equal(container: str, tmp_path: Path) -> None:
+    make_videos(tmp_path / "videos", 1, 8, container)
+    frames = [frame.tobytes() for video in sorted(tmp_path.glob("videos/*/*")) for frame in open_frames(video).read()]
+    assert len(frames) == len(set(frames)) == 3 * 8
+
+
 def test_the_pairwise_script_gives_the_protocols_numbers(options: Namespace, videos: Any) -> None:
     """Both protocols: the wrapped and the true PSNR, both windows of SSIM, with and without the first frame."""
     # Clips come in the order of their names: "a-1", which was written second, then "b".
     p, t = (np.concatenate([side[1], side[0]]) for side in videos)
-    found = PASSES["pairwise"](options, DISCO_LEGACY)
+    found = pairwise(options, DISCO_LEGACY)
     assert found["l1"] == pytest.approx(absolute_error(p, t).mean() / SIZE**2, rel=1e-12)
     assert found["psnr"] == pytest.approx(psnr_wrapped(p, t).mean(), rel=1e-12)
     assert found["ssim"] == pytest.approx(ssim_uniform(p, t).mean(), rel=1e-9)
     p, t = (np.concatenate([side[1][1:], side[0][1:]]) for side in videos)
-    found = PASSES["pairwise"](options, MCBENCH)
+    found = pairwise(options, MCBENCH)
     assert found["l1"] == pytest.approx(absolute_error(p, t).mean() / 255, rel=1e-12)
     assert found["psnr"] == pytest.approx(psnr(p, t).mean(), rel=1e-12)
     assert found["ssim"] == pytest.approx(ssim_gaussian(p, t).mean(), rel=1e-9)
@@ -102,9 +124,12 @@ def test_every_frame_of_every_window_is_resized(
 
     monkeypatch.setattr(Image.Image, "resize", counted)
     monkeypatch.setattr("separate_passes._plain_network", lambda name, folder: Network())
-    found = PASSES["fvd"](options, replace(DISCO_LEGACY, window_length=4))
-    assert resizes == ["F"] * (2 * 2 * 3 * 4 * 3)
-    features = np.load(options.out.with_suffix(".npz"))
+    found = PASSES["videos"](options, replace(DISCO_LEGACY, window_length=4))
+    assert set(found) == {"fid_vid", "fvd", "seconds"}
+    assert set(found["seconds"]) == {"fid_vid", "fvd"}
+    # By each of the two networks.
+    assert resizes == ["F"] * (2 * 2 * 2 * 3 * 4 * 3)
+    features = np.load(options.out.with_name("found-fvd.npz"))
     assert features["truth"].shape == (6, 2)
     assert found["fvd"] == pytest.approx(frechet_distance(features["prediction"], features["truth"]), rel=1e-4)
     window = resize_pillow(torch.from_numpy(videos[1][1][:4]), 16)[:, :2].mean((0, 2, 3)) / 255
@@ -189,6 +214,8 @@ def test_speed_ups_of_known_times() -> None:
     rows = speed_rows(turns, [DISCO_LEGACY, MCBENCH])
     assert [row["speedup"] for row in rows] == [2.0, 2.0, 10.0, 2.5, 4.0]
     assert [row["peers_seconds"] for row in rows] == [40.0, 38.0, 40.0, 10.0, 8.0]
+    # 36, 72 and 36 seconds, and 6 for its own numbers, over mcbench's.
+    assert [row["speedup_without_decoding"] for row in rows] == [1.8, 1.89, 9.0, 1.5, 3.0]
     assert [row["target"] for row in rows] == [1.3, 1.8, 10.0, None, None]
     assert [row["reached"] for row in rows] == [True, True, True, None, None]
     slower = [turn(0.5)]
@@ -208,9 +235,52 @@ def test_distances_have_another_target_where_vectors_are_few() -> None:
 def test_a_pass_that_fails_is_one_line(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Namespace(threads=1, device="cpu", windows=1))
     bench.png = {"truth": tmp_path / "none", "method-0": tmp_path / "none"}
-    with pytest.raises(UserError, match=r"separate_passes.py fvd none` failed: .*i3d") as caught:
-        bench.run_pass("fvd", MCBENCH, "fvd")
+    with pytest.raises(UserError, match=r"separate_passes.py videos none` failed: .*No such file") as caught:
+        bench.run_pass("videos", MCBENCH, "videos")
+    assert REGISTRY["r3d50"].file in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("device", "sequences"), [("cpu", [None]), ("cuda:0", [None, "0"])])
+def test_only_values_on_a_gpu_are_computed_without_tf32(
+    device: str, sequences: list[str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passes are timed with torch's defaults, whatever this process was started with."""
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    runs: list[tuple[str, str | None]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **more: Any) -> Namespace:
+        name = command[2]
+        runs.append((name, env.get("NVIDIA_TF32_OVERRIDE")))
+        if "--out" in command:
+            out = Path(command[command.index("--out") + 1])
+            out.write_text('{"l1": 0.5, "seconds": {"pairwise": 1.0}}', encoding="utf-8")
+            names = {"videos": ["-fid_vid", "-fvd"], "fid_features": [""]}.get(name, [])
+            for more_name in names:
+                np.savez(out.with_name(f"{out.stem}{more_name}.npz"), prediction=np.eye(3), truth=np.eye(3))
+        return Namespace(returncode=0, stdout="FID:  12.5", stderr="")
+
+    monkeypatch.setattr("peers.subprocess.run", run)
+    monkeypatch.setattr(Bench, "_values", lambda self, protocol: {"l1": 0.5, "fid": 12.5})
+    bench = Bench(tmp_path, Namespace(threads=1, device=device, windows=1))
+    seconds = bench._passes(0, MCBENCH)
+    assert list(seconds) == ["decode truth", "decode method", *SEQUENCE]
+    rows = bench.equality(MCBENCH)
+    assert [(row["metric"], row["equal"]) for row in rows] == [("l1", True), ("fid", True)]
+    assert [tf32 for name, tf32 in runs if name == "videos"] == sequences
+    assert [tf32 for name, tf32 in runs if name == "pytorch_fid"] == sequences
+    assert [tf32 for name, tf32 in runs if name == "fid_features"] == sequences[-1:]
+
+
+def test_a_difference_beyond_its_reason_has_no_note() -> None:
+    reasons = EXTRA["torchmetrics"]
+    for metric, (limit, reason) in reasons.items():
+        for factor, note in ((0.9, reason), (1.1, "")):
+            row = {"metric": metric, "equal": False, "difference": limit * factor}
+            assert reason_for(row, reasons) == note
+    assert reason_for({"metric": "ssim", "equal": True, "difference": 0.0}, reasons) == ""
+    assert reason_for({"metric": "psnr", "equal": False, "difference": 1e-4}, reasons) == ""
+    assert reason_for({"metric": "fid", "equal": None, "difference": None}, reasons) == ""
 
 
 @pytest.mark.parametrize("words", [["--clips", "1", "--frames", "1"], ["--repeat", "0"]])
@@ -237,7 +307,7 @@ def test_the_packages_read_the_weights_files(
         network = load_backbone(name, "random@1")
         expected = lpips(p, t, network, signed=protocol.lpips_range == "signed").mean()
         assert expected > 1e-3
-        assert PASSES["lpips"](options, protocol) == {"lpips": pytest.approx(expected, rel=1e-5)}
+        assert lpips_script(options, protocol) == {"lpips": pytest.approx(expected, rel=1e-5)}
         # mcbench reads the same file, and finds the same tensors in it.
         read = load_backbone(name, str(checkpoints / REGISTRY[name].file))
         assert all(torch.equal(a, b) for a, b in zip(read.parameters(), network.parameters(), strict=True))
@@ -255,12 +325,20 @@ def test_mcbench_and_the_separate_passes_agree(tmp_path: Path, capsys: pytest.Ca
     assert all(row["equal"] for row in rows), rows
     assert all(row["mcbench"] > 0 for row in rows)
     assert [row["row"] for row in report["speed"]] == ["cold", "truth cached"]
+    assert all(row["speedup_without_decoding"] < row["speedup"] for row in report["speed"])
     assert all(row["speedup"] > 0.5 for row in report["speed"])
-    assert set(report["passes"][MCBENCH.id]) >= {"decode truth", "pytorch_fid", "fvd"}
+    assert set(report["passes"][MCBENCH.id]) == {"decode truth", "decode method", *SEQUENCE}
+    within = report["within"][MCBENCH.id]
+    assert set(within) == {"pairwise", "lpips", "fid_vid", "fvd"}
+    assert within["fid_vid"] + within["fvd"] <= report["passes"][MCBENCH.id]["videos"]
     assert [row["equal"] for row in report["frechet"] if row["scipy"] is not None][-1:] == [True]
     (peer,) = [peer for peer in report["further_peers"] if peer["peer"] == "torchmetrics"]
     assert {row["metric"] for row in peer["equal"]} == {"fid", "ssim", "psnr", "lpips"}
+    # A note stands only where the difference is within what its reason explains.
     assert all(row["equal"] or row["note"] for row in peer["equal"]), peer
+    differences = {row["metric"]: row["difference"] for row in peer["equal"]}
+    assert differences["ssim"] < 0.05
+    assert differences["fid"] < 1e-3
     assert {row["metric"] for row in peer["equal"] if row["equal"]} >= {"psnr", "lpips"}
     assert "cd-fvd" in report["not_measured"]
     assert "pytorch_fid" in table(report)
