@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -114,6 +115,31 @@ def test_two_processes_give_what_one_gives(
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     assert len([line for line in lines if "total" in line]) == 2
     assert "warning: worker" not in said
+    alike(result_of(tmp_path), json.loads(json.dumps(undisturbed[0])))
+
+
+def test_two_nodes_of_torchrun_give_what_one_process_gives(
+    undisturbed: tuple[dict[str, Any], float], tmp_path: Path
+) -> None:
+    """Two agents as on two machines that share the folder: they meet over TCP, with one process each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port]
+    agents = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *meeting, "--node-rank", rank, "-m", "mcbench", *EVAL],
+            cwd=tmp_path,
+            env=environment(tmp_path / "home"),
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in ("1", "0")
+    ]
+    try:
+        assert [agent.wait(timeout=300) for agent in agents] == [0, 0]
+    finally:
+        for agent in agents:
+            agent.kill()
     alike(result_of(tmp_path), json.loads(json.dumps(undisturbed[0])))
 
 
