@@ -32,6 +32,9 @@ class Ahead(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name="mcbench-reader", daemon=True)
 
     def __enter__(self) -> Iterator[Item]:
+        # Asked before the thread sets its own number: torch gives the number that was set last to whoever asks for the
+        # first time, and the networks would be left with one thread.
+        self._threads = torch.get_num_threads()
         self._thread.start()
         return self._take()
 
@@ -41,7 +44,7 @@ class Ahead(Generic[Item]):
             self._ready.get_nowait()  # the thread may be waiting for room; after this it looks before it puts
         self._thread.join()
         # The thread's own number of threads has become that of threads to come.
-        torch.set_num_threads(torch.get_num_threads())
+        torch.set_num_threads(self._threads)
 
     def _take(self) -> Iterator[Item]:
         while (ready := self._ready.get()) is not None:

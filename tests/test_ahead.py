@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -98,3 +101,15 @@ class TestAhead:
         finally:
             torch.set_num_threads(before)
         assert seen == [1, 2]
+
+    def test_a_process_that_has_not_used_torch_yet_keeps_its_threads(self) -> None:
+        """In a fresh process, as a run of the command line is: networks are loaded once the reader is at work."""
+        code = (
+            "import time, torch; from mcbench.ahead import Ahead\n"
+            "with Ahead(iter(range(9))) as items:\n"
+            "    next(items); time.sleep(0.2); print(torch.get_num_threads())\n"
+            "print(torch.get_num_threads())"
+        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["2", "2"]
