@@ -202,7 +202,7 @@ class Trainer:
         with self._signals(), RunLog(self.out, accelerator, config.steps, self.start) as log:
             if self.start >= config.steps:
                 log.say(f"{self.out}: all {config.steps} steps are done")
-                if not (self.out / "model").is_dir():
+                if self._lacks_model():
                     self._keep(self.start, log, model=True)
             ready = batches(self.samples, self.start, rank, world, pin=on_gpu)
             for step in range(self.start, config.steps):
@@ -293,6 +293,12 @@ class Trainer:
             )
         return stop
 
+    def _lacks_model(self) -> bool:
+        """Whether the model of a run that is done was removed; the main process looks, and all know."""
+        lost = self.accelerator.is_main_process and not (self.out / "model").is_dir()
+        told = torch.tensor(float(lost), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(told, "sum").item())
+
     def _keep(
         self, step: int, log: RunLog, *, model: bool = False, checkpoint: bool = False, grid: bool = False
     ) -> None:
@@ -366,9 +372,12 @@ def _taken_up(out: Path, resume: bool | None) -> Saved | None:
 
 def _clear(config: TrainConfig, out: Path) -> None:
     """Remove what an earlier run left of itself, and nothing else; its model stays where this one starts from it."""
-    starts_there = config.start != "fresh" and Path(config.start).expanduser().resolve() == (out / "model").resolve()
-    for name in ("checkpoints", "logs", "samples", *(() if starts_there else ("model",))):
+    for name in ("checkpoints", "logs", "samples"):
         shutil.rmtree(out / name, ignore_errors=True)
+    model = out / "model"
+    starts_there = config.start != "fresh" and Path(config.start).expanduser().resolve() == model.resolve()
+    if not starts_there and (model / "model_index.json").is_file():
+        shutil.rmtree(model, ignore_errors=True)
     (out / LOG).unlink(missing_ok=True)
 
 
