@@ -95,13 +95,15 @@ def _put(new: Path, folder: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         folder.replace(old)
-        try:
-            new.replace(folder)
-        except OSError:
-            old.replace(folder)
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        old.rmdir()
+        raise
+    try:
+        new.replace(folder)
+    except OSError:
+        old.replace(folder)  # and where that fails too, it stays aside: it is the only one
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_pipeline(

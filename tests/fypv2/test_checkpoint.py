@@ -217,3 +217,23 @@ def test_saving_replaces_a_checkpoint_but_nothing_else(saved: Path, tmp_path: Pa
 
 def test_others_may_read_a_checkpoint(saved: Path) -> None:
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in saved.rglob("*"))
+
+
+def test_the_old_checkpoint_outlives_a_new_one_that_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it cannot be put back: then it lies aside."""
+    pipeline = fresh_pipeline(mini_config())
+    save_pipeline(pipeline, tmp_path / "model")
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if Path(target) == tmp_path / "model":
+            raise OSError("refused")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(CheckpointError, match="refused"):
+        save_pipeline(pipeline, tmp_path / "model")
+    (aside,) = tmp_path.iterdir()
+    load_pipeline(aside)
