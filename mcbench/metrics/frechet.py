@@ -7,7 +7,12 @@
 With A, B the centred features over sqrt(n - 1), S_x = A^T A and S_y = B^T B, and the non-zero eigenvalues of S_x S_y
 are the squared singular values of A B^T. So tr sqrt(S_x S_y) is the nuclear norm of A B^T: exact for any rank, with no
 matrix square root and no eps on the diagonal. A set with more vectors than dimensions is first reduced to its
-triangular factor, A = Q R, which leaves the nuclear norm as it is.
+triangular factor, A = Q R, which leaves the nuclear norm as it is. (In the code the sqrt(n - 1) come last.)
+
+Where both sets have more vectors than dimensions and both covariances are positive definite, S_x = L L^T, the same
+trace is the sum of the roots of the eigenvalues of the symmetric L^T S_y L, in less than half of the time. That was
+accurate to 1e-10 of tr S_x + tr S_y on all features that were tried, drawn ones and those of networks, and is taken
+where the distance is large enough for it (`LARGE`).
 """
 
 from __future__ import annotations
@@ -22,6 +27,9 @@ __all__ = ["check_features", "frechet_distance", "frechet_leave_one_out"]
 
 Matrix = npt.NDArray[np.float64]
 Features = npt.NDArray[Any]
+
+LARGE = 1e-3
+"""Part of the traces from which on a distance is taken from covariances: an error of 1e-10 of them is 1e-7 of it."""
 
 
 def check_features(x: Features, y: Features) -> tuple[Matrix, Matrix]:
@@ -55,11 +63,11 @@ def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
     Args:
         x: (n, d) features of the prediction, any float type.
         y: (m, d) features of the truth.
-        quick: take the singular values as roots of the eigenvalues of M M^T. Two to three times faster, and accurate
-            to about 1e-8 of the traces instead of 1e-14: enough for a spread, not for the value itself.
+        quick: take singular values as roots of eigenvalues wherever that is faster. Accurate to about 1e-8 of the
+            traces instead of 1e-14: enough for a spread, not for the value itself.
 
     Returns:
-        A float >= 0; exactly 0.0 if the sets are equal.
+        A float >= 0, accurate to 1e-7 of itself or 1e-14 of the traces; exactly 0.0 if the sets are equal.
 
     Raises:
         ValueError: for fewer than two vectors on a side, NaN or infinite values, or shapes that do not fit.
@@ -69,11 +77,22 @@ def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
     if np.array_equal(x, y):
         return 0.0
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    a = (x - mean_x) / np.sqrt(len(x) - 1)
-    b = (y - mean_y) / np.sqrt(len(y) - 1)
-    traces = float(np.sum(a * a) + np.sum(b * b))
+    difference, a, b = mean_x - mean_y, x - mean_x, y - mean_y
+    traces = float(np.vdot(a, a) / (len(a) - 1) + np.vdot(b, b) / (len(b) - 1))
+    scale = np.sqrt((len(a) - 1.0) * (len(b) - 1.0))
+    # What is the same in all vectors of one set has no part in the product: an ever silent unit of a network.
+    varies = (x != x[0]).any(axis=0) & (y != y[0]).any(axis=0)
+    if not varies.all():
+        a, b = a[:, varies], b[:, varies]
+    if min(len(a), len(b)) > a.shape[1] > 0:
+        norm = _nuclear_norm_of_covariances(a.T @ a, b.T @ b)
+        if norm is not None:
+            distance = _combine(difference, traces, norm / scale)
+            if quick or distance >= LARGE * traces:
+                return distance
     product = _triangular(a) @ _triangular(b).T
-    return _combine(mean_x - mean_y, traces, _nuclear_norm_quick(product) if quick else _nuclear_norm(product))
+    norm = _nuclear_norm_quick(product) if quick else _nuclear_norm(product)
+    return _combine(difference, traces, norm / scale)
 
 
 def frechet_leave_one_out(x_videos: Sequence[Features], y_videos: Sequence[Features]) -> Matrix:
@@ -161,6 +180,21 @@ def _nuclear_norm(matrix: Matrix) -> float:
 def _nuclear_norm_quick(matrix: Matrix) -> float:
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     return float(np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None)).sum())
+
+
+def _nuclear_norm_of_covariances(s_x: Matrix, s_y: Matrix) -> float | None:
+    """tr sqrt(S_x S_y) of positive definite covariances or multiples; None where one of them is not, to rounding.
+
+    Both must be: of a set of lower rank the many eigenvalues that should be 0 would count with the roots of what
+    rounding made of them.
+    """
+    try:
+        lower = np.linalg.cholesky(s_x)
+        np.linalg.cholesky(s_y)
+    except np.linalg.LinAlgError:
+        return None
+    values = np.linalg.eigvalsh(lower.T @ s_y @ lower)
+    return float(np.sqrt(np.clip(values, 0, None)).sum())
 
 
 def _downdate(product: Matrix, q: Matrix, remaining: int) -> Matrix:

@@ -35,6 +35,59 @@ def test_equals_the_matrix_square_root_where_it_is_well_conditioned() -> None:
     assert frechet_distance(x, y, quick=True) == pytest.approx(by_square_root(x, y), rel=1e-9)
 
 
+def by_singular_values(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The distance from the singular values of A B^T, with nothing reduced before; and the traces."""
+    difference = x.mean(axis=0) - y.mean(axis=0)
+    a, b = ((side - side.mean(axis=0)) / np.sqrt(len(side) - 1) for side in (x, y))
+    traces = np.sum(a * a) + np.sum(b * b)
+    return float(difference @ difference + traces - 2 * scipy.linalg.svdvals(a @ b.T).sum()), float(traces)
+
+
+@pytest.mark.parametrize("decay", [0.01, 0.5, 3.0, 8.0])
+@pytest.mark.parametrize("silent", [0, 7])
+def test_covariances_are_as_good_as_singular_values(decay: float, silent: int) -> None:
+    # Spectra from nearly flat to one of which nothing but rounding is left at the end; features as of a network whose
+    # units are ever silent in part.
+    random = np.random.default_rng(11)
+    mixing = random.normal(size=(80, 80)) * np.exp(-decay * np.arange(80) / 20)[:, None]
+    x, y = (np.maximum(random.normal(size=(n, 80)) @ mixing + shift, -5) for n, shift in ((300, 0.0), (260, 0.1)))
+    if silent:
+        x[:, :silent], y[:, silent : 2 * silent] = 0.3, 0
+    expected, traces = by_singular_values(x, y)
+    assert frechet_distance(x, y) == pytest.approx(expected, abs=1e-10 * traces)
+    assert frechet_distance(y, x) == pytest.approx(expected, abs=1e-10 * traces)
+
+
+def test_sets_that_are_almost_equal_keep_their_digits() -> None:
+    # What covariances leave of such a distance is more than it may be off.
+    random = np.random.default_rng(12)
+    rotation = np.linalg.qr(random.normal(size=(60, 60)))[0]
+    x = random.normal(size=(400, 60)) * np.exp(-np.arange(60) / 3.3) @ rotation
+    y = x + random.normal(size=x.shape) * 0.01 * x.std(axis=0)
+    expected, traces = by_singular_values(x, y)
+    assert 0 < expected < 1e-3 * traces
+    assert frechet_distance(x, y) == pytest.approx(expected, abs=1e-14 * traces)
+
+
+def test_silent_units_do_not_cost_the_quicker_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(14)
+    x, y = random.normal(size=(2, 200, 30))
+    x[:, 3], y[:, 5:7] = 0.1, 0
+    expected, _ = by_singular_values(x, y)
+    monkeypatch.setattr("mcbench.metrics.frechet._nuclear_norm", None)
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_set_of_a_few_vectors_repeated_keeps_its_digits() -> None:
+    # A still picture for each clip: hundreds of frames, and a covariance of the clips' number.
+    random = np.random.default_rng(13)
+    truth = random.normal(size=(500, 90))
+    still = np.repeat(truth[::50], 50, axis=0)
+    for x, y in ((still, truth), (truth, still), (still, np.roll(still, 1, axis=1))):
+        expected, traces = by_singular_values(x, y)
+        assert frechet_distance(x, y) == pytest.approx(expected, abs=1e-13 * traces)
+
+
 def test_closed_form_in_one_dimension() -> None:
     random = np.random.default_rng(2)
     x, y = random.normal(2, 3, (50, 1)), random.normal(-1, 0.5, (7, 1))
