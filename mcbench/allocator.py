@@ -1,11 +1,12 @@
-"""The C library's memory: kept between passes instead of given back to the system."""
+"""The C library's memory: kept between passes, and given back to the system when the passes are over."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["give_back_freed_memory", "keep_freed_memory"]
 
 # Parameters of mallopt(3) in glibc's malloc.h.
 _TRIM_THRESHOLD = -1
@@ -20,11 +21,27 @@ def keep_freed_memory() -> None:
     zeroed again by the system: a quarter of VGG-16's time at 512 x 512. Where the C library is another, nothing
     happens.
     """
+    mallopt = _of_glibc("mallopt")
+    if mallopt is not None:
+        mallopt(_MMAP_MAXIMUM, 0)
+        mallopt(_TRIM_THRESHOLD, _LARGEST)
+
+
+def give_back_freed_memory() -> None:
+    """Give back to the system what `keep_freed_memory` kept, before work that needs memory of another shape.
+
+    Where the C library is another, nothing happens.
+    """
+    trim = _of_glibc("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of the C library; None where it is not glibc."""
     if not sys.platform.startswith("linux"):
-        return
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        return getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError):
-        return
-    mallopt(_MMAP_MAXIMUM, 0)
-    mallopt(_TRIM_THRESHOLD, _LARGEST)
+        return None

@@ -19,6 +19,7 @@ import torch
 
 from mcbench import __version__
 from mcbench.aggregate import apply_protocols
+from mcbench.allocator import give_back_freed_memory
 from mcbench.backbones import BACKBONES
 from mcbench.cases import Case, make_case
 from mcbench.datasets import load_dataset
@@ -311,6 +312,9 @@ def _run(
     measurements = _measure_all(run, dataset, predict, plan, networks, worker, reporter)
     if worker.index != 0 or measurements is None:
         return None
+    # The statistics of many clips have their room.
+    del networks
+    give_back_freed_memory()
     result = Result(
         method=about,
         dataset=DatasetInfo(

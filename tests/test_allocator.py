@@ -1,4 +1,4 @@
-"""Freed memory stays with the process: a second pass over it faults in no new pages."""
+"""Freed memory stays with the process, so that a second pass over it faults in no new pages, until it is given back."""
 
 from __future__ import annotations
 
@@ -30,3 +30,25 @@ def faults(how: str) -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_memory_is_kept() -> None:
     assert faults("keep") < faults("plain") / 10
+
+
+GIVING_BACK = """
+import numpy
+from mcbench.allocator import give_back_freed_memory, keep_freed_memory
+from pathlib import Path
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+keep_freed_memory()
+kept = [numpy.ones(8 << 20, numpy.uint8) for _ in range(32)]
+wall = numpy.ones(8 << 20, numpy.uint8)
+del kept
+before = resident()
+give_back_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_memory_is_given_back_when_asked_for() -> None:
+    run = subprocess.run([sys.executable, "-c", GIVING_BACK], capture_output=True, text=True, check=True)
+    assert int(run.stdout) > 200 << 20

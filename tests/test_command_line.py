@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
@@ -112,3 +113,20 @@ def test_a_full_disk_behind_stdout_is_one_line(
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PermissionError):
         ends(raising(PermissionError(13, "Permission denied", "x")), monkeypatch, capsys, "--debug")
+
+
+PROGRAM = """
+import atexit, gc, typer
+from mcbench.command_line import run_command_line
+app = typer.Typer()
+@app.command()
+def only():
+    print(gc.isenabled(), gc.get_threshold()[0] > 700, gc.get_freeze_count() == 0)
+atexit.register(lambda: print(gc.get_freeze_count() > 0))
+run_command_line(app, "tool")
+"""
+
+
+def test_a_process_seldom_looks_for_garbage_and_never_at_its_end() -> None:
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "True", "True", "True"]
