@@ -32,24 +32,20 @@ LARGE = 1e-3
 """Part of the traces from which on a distance is taken from covariances: an error of 1e-10 of them is 1e-7 of it."""
 
 
-def check_features(x: Features, y: Features) -> tuple[Matrix, Matrix]:
-    """Both sets as float64 matrices.
+def check_features(x: Features, y: Features) -> None:
+    """Hold two sets of features against what the distances of sets need.
 
     Raises:
         ValueError: unless both are finite, of shape (n, d) and (m, d) with the same d.
     """
-    pair = []
     for name, features in (("prediction", x), ("truth", y)):
         if features.ndim != 2 or features.shape[1] == 0:
             raise ValueError(f"features of the {name} must have the shape (vectors, dimensions), not {features.shape}")
-        matrix = np.ascontiguousarray(features, dtype=np.float64)
-        if not np.isfinite(matrix).all():
+        if not np.isfinite(features).all():
             raise ValueError(f"features of the {name} hold NaN or infinite values")
-        pair.append(matrix)
-    if pair[0].shape[1] != pair[1].shape[1]:
-        dimensions = f"{pair[0].shape[1]} and {pair[1].shape[1]}"
+    if x.shape[1] != y.shape[1]:
+        dimensions = f"{x.shape[1]} and {y.shape[1]}"
         raise ValueError(f"features of prediction and truth must have the same dimensions, not {dimensions}")
-    return pair[0], pair[1]
 
 
 def _check_count(n: int, m: int) -> None:
@@ -72,11 +68,11 @@ def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
     Raises:
         ValueError: for fewer than two vectors on a side, NaN or infinite values, or shapes that do not fit.
     """
-    x, y = check_features(x, y)
+    check_features(x, y)
     _check_count(len(x), len(y))
     if np.array_equal(x, y):
         return 0.0
-    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    mean_x, mean_y = (side.mean(axis=0, dtype=np.float64) for side in (x, y))
     difference, a, b = mean_x - mean_y, x - mean_x, y - mean_y
     traces = float(np.vdot(a, a) / (len(a) - 1) + np.vdot(b, b) / (len(b) - 1))
     scale = np.sqrt((len(a) - 1.0) * (len(b) - 1.0))
@@ -114,7 +110,8 @@ def frechet_leave_one_out(x_videos: Sequence[Features], y_videos: Sequence[Featu
     """
     if len(x_videos) != len(y_videos):
         raise ValueError(f"there are {len(x_videos)} videos of the prediction and {len(y_videos)} of the truth")
-    x, y = check_features(np.concatenate(x_videos), np.concatenate(y_videos))
+    x, y = (np.concatenate(videos).astype(np.float64) for videos in (x_videos, y_videos))
+    check_features(x, y)
     ends_x, ends_y = (np.cumsum([0, *map(len, videos)]) for videos in (x_videos, y_videos))
     remaining = [(len(x) - len(x_v), len(y) - len(y_v)) for x_v, y_v in zip(x_videos, y_videos, strict=True)]
     for n, m in remaining:

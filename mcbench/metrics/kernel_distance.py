@@ -46,7 +46,9 @@ def pair_matrix(x: Sequence[npt.NDArray[Any]], y: Sequence[npt.NDArray[Any]]) ->
     """
     if len(x) != len(y):
         raise ValueError(f"there are {len(x)} videos of the prediction and {len(y)} of the truth")
-    pairs = [check_features(*features) for features in zip(x, y, strict=True)]
+    for features in zip(x, y, strict=True):
+        check_features(*features)
+    pairs = [(x_u.astype(np.float64), y_u.astype(np.float64)) for x_u, y_u in zip(x, y, strict=True)]
     if any(0 in (len(x_u), len(y_u)) for x_u, y_u in pairs):
         raise ValueError("a video without features has no kernel distance; leave it out on both sides")
     if len({x_u.shape[1] for x_u, _ in pairs}) > 1:
