@@ -216,8 +216,8 @@ class SideReader:
         frames = {digest: self.inputs[place] for digest, place in first.items()}
         return Task(FRAME_NETWORK, key, self._cache.get(key), self.digests, frames)
 
-    def window_task(self, backbone: str) -> Task:
-        """Of a video network: the windows that end in this block."""
+    def window_task(self, backbone: str, each: Callable[..., Iterable[Any]] = map) -> Task:
+        """Of a video network: the windows that end in this block; `each` as in `add`."""
         plan = self._plan
         pixels = dict([*self._context, *zip(self.digests, self.inputs, strict=True)])
         sequence = [*(digest for digest, _ in self._context), *self.digests]
@@ -229,7 +229,7 @@ class SideReader:
         if known is not None or not rows:
             return Task(backbone, key, known, rows, {})
         # A GPU resizes faster than it could be sent the results.
-        frames = pixels if self._networks.on_gpu else self._prepared[backbone].take(pixels)
+        frames = pixels if self._networks.on_gpu else self._prepared[backbone].take(pixels, each)
         return Task(backbone, key, None, rows, frames)
 
     def close_block(self) -> None:
@@ -266,14 +266,16 @@ class PreparedFrames:
         self._backbone = backbone
         self._ready: dict[bytes, torch.Tensor] = {}
 
-    def take(self, pixels: Mapping[bytes, torch.Tensor]) -> dict[bytes, torch.Tensor]:
+    def take(
+        self, pixels: Mapping[bytes, torch.Tensor], each: Callable[..., Iterable[Any]] = map
+    ) -> dict[bytes, torch.Tensor]:
         """The frames of a block and of its context, prepared; what was prepared before and is not among them goes."""
         network = self._networks.get(self._backbone)
         assert isinstance(network, WindowBackbone)
         ready = {digest: frame for digest, frame in self._ready.items() if digest in pixels}
         missing = [digest for digest in pixels if digest not in ready]
         if missing:
-            frames = network.prepare(torch.stack([pixels[digest] for digest in missing]))
+            frames = network.prepare(torch.stack([pixels[digest] for digest in missing]), each)
             ready |= dict(zip(missing, frames, strict=True))
         self._ready = ready
         return ready

@@ -1,16 +1,18 @@
 """One clip: frames in, a Measurement out.
 
 A clip is decoded once, in blocks. Each block's frames are cropped and resized once, as uint8, and the same arrays go
-to every metric of every protocol asked for. All that needs no network is done in a thread that is at most two items of
-the networks' work ahead, within the clip; where the networks leave a core idle it costs nothing.
+to every metric of every protocol asked for. Where the networks leave a processor idle, all that needs no network is
+done on it meanwhile, in a thread that is at most two items of their work ahead, within the clip. Where they fill all
+processors it is done between their passes, by as many threads as they have: beside them it would take turns with one of
+their threads, for which the others wait.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +30,7 @@ from mcbench.metrics.l1 import absolute_error
 from mcbench.metrics.masked import background_motion, l1_characters
 from mcbench.metrics.psnr import psnr, psnr_wrapped
 from mcbench.metrics.ssim import ssim_gaussian, ssim_uniform
-from mcbench.workers import torchrun_share
+from mcbench.workers import spare_processors, torchrun_share
 
 __all__ = ["check_prediction", "measure_clip"]
 
@@ -94,7 +96,7 @@ def measure_clip(
     def keep(name: str, values: Array) -> None:
         scores.setdefault(name, []).append(np.asarray(values))
 
-    with Ahead(iter(reader)) as items:
+    with reader.items() as items:
         for item in items:
             if isinstance(item, tuple):
                 name, task = item
@@ -163,13 +165,21 @@ class _ClipReader:
         self._sources = {"truth": clip.source, "prediction": prediction}
         self._plan = plan
         self._networks = networks
-        # Beside networks on a GPU the processor is free; where they are on it, they need its other threads.
-        self._threads = (torchrun_share() or torch.get_num_threads()) if networks.on_gpu else 1
+        networks_threads = torch.get_num_threads()
+        if networks.on_gpu:
+            self._beside, self._threads = True, torchrun_share() or networks_threads
+        else:
+            self._beside = spare_processors(networks_threads) > 0
+            self._threads = 1 if self._beside else networks_threads
         self._last: tuple[Frames, Frames, Frames] | None = None
         self.sides = {name: SideReader(plan, networks, cache) for name in self._sources}
         self.files: dict[str, str] = {}
 
-    def __iter__(self) -> Iterator[tuple[str, Task] | _Pairs]:
+    def items(self) -> AbstractContextManager[Iterator[tuple[str, Task] | _Pairs]]:
+        """Goes through it, ahead of whoever takes the items where there is a processor for that."""
+        return Ahead(iter(self)) if self._beside else closing(iter(self))
+
+    def __iter__(self) -> Generator[tuple[str, Task] | _Pairs]:
         # Before the frames are read: files that change meanwhile are then measured again next time.
         self.files = {name: source.digest() for name, source in self._sources.items()}
         frames = self._clip.frames
@@ -182,7 +192,7 @@ class _ClipReader:
                     yield name, side.frame_task()
                 for backbone in WINDOW_NETWORKS:
                     for name, side in self.sides.items():
-                        yield name, side.window_task(backbone)
+                        yield name, side.window_task(backbone, each)
                 yield self._pairs(start, each)
                 for side in self.sides.values():
                     side.close_block()

@@ -23,8 +23,10 @@ __all__ = [
     "PARENT_VARIABLE",
     "PROGRESS_VARIABLE",
     "Worker",
+    "allowed_threads",
     "processors",
     "share_threads",
+    "spare_processors",
     "this_worker",
     "torchrun_share",
     "with_workers",
@@ -34,6 +36,8 @@ PARENT_VARIABLE = "MCBENCH_PARENT"
 """Holds the process that started this one as a worker."""
 PROGRESS_VARIABLE = "MCBENCH_PROGRESS"
 """Holds the file in which a worker on another machine tells how it goes."""
+SHARERS_VARIABLE = "MCBENCH_SHARERS"
+"""Holds how many processes share the processors of this machine among them."""
 
 _TAIL = 4096
 
@@ -189,21 +193,35 @@ def _end_of(code: int, log: IO[bytes]) -> str:
 def share_threads(count: int) -> Iterator[None]:
     """Give this process, and those that it starts while the body runs, the threads of one among `count`.
 
-    Torch and the linear algebra read `OMP_NUM_THREADS` when they are loaded; it is put back at the end.
+    Torch and the linear algebra read `OMP_NUM_THREADS` when they are loaded; all is put back at the end.
 
     Args:
         count: processes that share as many threads as `OMP_NUM_THREADS` allows this one. Where it is not set to a
             positive whole number, there is a thread for each processor that this one may use.
     """
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (_positive("OMP_NUM_THREADS") or processors()) // count))
+    threads = max(1, (_positive("OMP_NUM_THREADS") or processors()) // count)
+    new = {"OMP_NUM_THREADS": str(threads), SHARERS_VARIABLE: str(count)}
+    before = {name: os.environ.get(name) for name in new}
+    os.environ.update(new)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def allowed_threads() -> int:
+    """Threads that this process may keep busy: `torchrun`'s share, else what `OMP_NUM_THREADS` says, else all."""
+    return torchrun_share() or _positive("OMP_NUM_THREADS") or processors()
+
+
+def spare_processors(threads: int) -> int:
+    """Processors of this process's part of the machine that so many threads leave idle."""
+    sharers = _positive("LOCAL_WORLD_SIZE") or _positive(SHARERS_VARIABLE) or 1
+    return max(0, processors() // sharers - threads)
 
 
 def torchrun_share() -> int | None:

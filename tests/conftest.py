@@ -100,7 +100,7 @@ class _FakeFrames(FrameBackbone):
 class _FakeWindows(WindowBackbone):
     dimension, input_size = 5, 8
 
-    def prepare(self, frames):  # type: ignore[no-untyped-def]
+    def prepare(self, frames, each=map):  # type: ignore[no-untyped-def]
         self.prepared.append(len(frames))
         return torch.as_tensor(np.asarray(frames)).float().permute(0, 3, 1, 2)[:, :, ::64, ::64].contiguous()
 

@@ -172,6 +172,15 @@ def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "mcbench-reader"]
 
 
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """For the networks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
 @dataclass
 class Counted:
     """A source of small frames that counts how many of them are held at once, and may end early."""
@@ -243,7 +252,7 @@ class TestReadingAhead:
             self.measure(Counted(50, 50), Counted(50, 40, container="jpg"), tmp_path)
 
     def test_frames_may_be_worked_on_by_several_threads(self, fake_networks: dict[str, Any], tmp_path: Path) -> None:
-        """As they are beside a GPU."""
+        """As they are where networks are on a GPU, or leave no processor idle."""
         one, many = (SideReader(SMALL, Networks(WEIGHTS), FeatureCache(tmp_path)) for _ in range(2))
         frames = list(Counted(BLOCK, BLOCK).read())
         one.add(frames)
@@ -253,12 +262,13 @@ class TestReadingAhead:
         assert np.array_equal(one.squares, many.squares)
         assert one.frame_task().key == many.frame_task().key
 
-    def test_beside_a_gpu_it_gives_the_same(
-        self, fake_networks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_it_gives_the_same_wherever_the_networks_are(
+        self, fake_networks: dict[str, Any], three_threads: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is done where networks are on a GPU: pinned frames, a pool of threads, frames prepared beside them."""
+        """Networks that leave a processor idle, that leave none (a pool of threads between their passes), and on a GPU
+        (pinned frames, a pool, frames prepared by the networks' side)."""
 
-        class Beside(Networks):
+        class OnGpu(Networks):
             on_gpu = True
 
         pinned: list[int] = []
@@ -269,22 +279,34 @@ class TestReadingAhead:
 
         monkeypatch.setattr("mcbench.features.pinned_frames", pin)
         monkeypatch.setattr("mcbench.measure.torchrun_share", lambda: 3)
-        items, threads = {}, set()
-        for kind in (Networks, Beside):
+        here, frame_digest = threading.current_thread().name, mcbench.features.frame_digest
+        arrays, preparing, hashing = [], [], []
+
+        def digest(frame: np.ndarray) -> bytes:
+            hashing[-1].add(threading.current_thread().name.partition("-")[0])
+            return frame_digest(frame)
+
+        monkeypatch.setattr("mcbench.features.frame_digest", digest)
+        for number, (kind, spare) in enumerate(((Networks, 1), (Networks, 0), (OnGpu, 0))):
+            monkeypatch.setattr("mcbench.measure.spare_processors", lambda threads, spare=spare: spare)
             truth, prediction = Counted(40, 40), Counted(40, 40, container="jpg")
             clip = Clip(name="a", source=truth, frames=40, fps=25.0)
             networks = kind(WEIGHTS)
+            preparing.append(set())
+            hashing.append(set())
             prepare = networks.get("i3d").prepare  # type: ignore[union-attr]
-            networks.get("i3d").prepare = lambda frames, prepare=prepare: (  # type: ignore[union-attr, method-assign]
-                threads.add(threading.current_thread().name) or prepare(frames)
+            networks.get("i3d").prepare = lambda *given, prepare=prepare, names=preparing[-1]: (  # type: ignore[union-attr, method-assign]
+                names.add(threading.current_thread().name) or prepare(*given)
             )
-            items[kind] = measure_clip(clip, prediction, SMALL, networks, FeatureCache(tmp_path / kind.__name__))
+            cache = FeatureCache(tmp_path / str(number))
+            arrays.append(measure_clip(clip, prediction, SMALL, networks, cache).arrays)
+        assert preparing == [{"mcbench-reader"}, {here}, {here}]
+        assert hashing == [{"mcbench"}, {"ThreadPoolExecutor"}, {"ThreadPoolExecutor"}]
         assert pinned == [BLOCK, BLOCK, 40 - BLOCK, 40 - BLOCK]
-        assert threads == {"mcbench-reader", threading.current_thread().name}
-        one, other = (items[kind].arrays for kind in (Networks, Beside))
-        assert one.keys() == other.keys()
-        for name, values in one.items():
-            np.testing.assert_array_equal(values, other[name], err_msg=name)
+        for other in arrays[1:]:
+            assert other.keys() == arrays[0].keys()
+            for name, values in arrays[0].items():
+                np.testing.assert_array_equal(values, other[name], err_msg=name)
 
     def test_two_threads_load_a_network_once(self, fake_networks: dict[str, Any], monkeypatch: Any) -> None:
         loaded: list[str] = []

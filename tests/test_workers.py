@@ -17,7 +17,15 @@ from mcbench.datasets import open_truth
 from mcbench.errors import UsageError
 from mcbench.evaluation import score
 from mcbench.results import read_result
-from mcbench.workers import Worker, share_threads, this_worker, torchrun_share, with_workers
+from mcbench.workers import (
+    Worker,
+    allowed_threads,
+    share_threads,
+    spare_processors,
+    this_worker,
+    torchrun_share,
+    with_workers,
+)
 
 SBATCH = Path(__file__).resolve().parent.parent / "docs" / "slurm.sbatch"
 
@@ -171,9 +179,12 @@ def test_threads_are_shared_out(
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.delenv("MCBENCH_SHARERS", raising=False)
     with share_threads(count):
         assert os.environ["OMP_NUM_THREADS"] == expected
+        assert os.environ["MCBENCH_SHARERS"] == str(count)
     assert os.environ.get("OMP_NUM_THREADS") == threads
+    assert "MCBENCH_SHARERS" not in os.environ
 
 
 @pytest.mark.parametrize(
@@ -187,6 +198,29 @@ def test_torchruns_processes_share_the_processors(
     if processes is not None:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     assert torchrun_share() == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "allowed", "spare"),
+    [
+        ({}, 16, {1: 15, 4: 12, 16: 0, 32: 0}),
+        ({"OMP_NUM_THREADS": "4"}, 4, {4: 12}),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "4"}, 4, {1: 3, 4: 0}),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "16"}, 1, {1: 0}),
+        ({"OMP_NUM_THREADS": "4", "MCBENCH_SHARERS": "4"}, 4, {4: 0, 1: 3}),
+        ({"OMP_NUM_THREADS": "2", "MCBENCH_SHARERS": "4"}, 2, {2: 2}),
+    ],
+)
+def test_what_a_process_may_fill_and_what_it_leaves_idle(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], allowed: int, spare: dict[int, int]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE", "MCBENCH_SHARERS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert allowed_threads() == allowed
+    assert {threads: spare_processors(threads) for threads in spare} == spare
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -276,7 +276,7 @@ class WindowBackbone(Backbone):
 
     input_size: int
 
-    def prepare(self, frames: Frames) -> Tensor:
+    def prepare(self, frames: Frames, each: Callable[..., Iterable[Any]] = map) -> Tensor:
         """Resize and scale frames, once each, however many windows they are in.
 
         Height and width are resized straight to the input size, without a crop. On the CPU that is Pillow's bicubic
@@ -284,6 +284,7 @@ class WindowBackbone(Backbone):
 
         Args:
             frames: uint8 RGB, (N, H, W, 3).
+            each: as `map`; on the CPU, that of a pool of threads works on several frames at once.
 
         Returns:
             float32 (N, 3, input_size, input_size), on the network's device.
@@ -293,7 +294,7 @@ class WindowBackbone(Backbone):
             if device.type == "cuda":
                 resized = resize_matrix(as_frames(frames, device), self.input_size)
             else:
-                resized = resize_pillow(as_frames(frames, torch.device("cpu")), self.input_size)
+                resized = resize_pillow(as_frames(frames, torch.device("cpu")), self.input_size, each)
             return self.scale(resized.to(device))
 
     def features(self, windows: Tensor) -> Tensor:

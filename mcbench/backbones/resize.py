@@ -5,7 +5,9 @@ Doing it in uint8 moves the Frechet distances by 1 to 4%, leaving the antialiasi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,22 +26,27 @@ _FRAMES = 8
 """Frames in float64 at a time: 100 MB at 512 x 512, with what comes of them."""
 
 
-def resize_pillow(frames: Tensor, size: int) -> Tensor:
+def resize_pillow(frames: Tensor, size: int, each: Callable[..., Iterable[Any]] = map) -> Tensor:
     """Resize each channel as a Pillow image of mode F.
 
     Args:
         frames: uint8 (N, H, W, 3) on the CPU.
         size: side of the result in pixels.
+        each: as `map`; that of a pool of threads works on several frames at once.
 
     Returns:
         float32 (N, 3, size, size) on 0-255, which bicubic overshoot may leave.
     """
     out = np.empty((len(frames), 3, size, size), np.float32)
-    for frame, planes in zip(frames.numpy(), out, strict=True):
+
+    def resize(frame: npt.NDArray[np.uint8], planes: npt.NDArray[np.float32]) -> None:
         # OpenCV takes the channels apart in a tenth of the time of a strided copy.
         for channel, plane in zip(cv2.split(frame), planes, strict=True):
             image = Image.fromarray(channel.astype(np.float32))
             plane[:] = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+
+    for _ in each(resize, frames.numpy(), out):
+        pass
     return torch.from_numpy(out)
 
 

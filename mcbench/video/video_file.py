@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mcbench.errors import VideoError
 from mcbench.video.common import hash_file, one_line
+from mcbench.workers import allowed_threads
 
 __all__ = ["VIDEO_SUFFIXES", "VideoFile"]
 
@@ -26,6 +27,9 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
 """FFmpeg's formats that hold a video themselves; others list further files and addresses, which it would open."""
+
+_DECODER_THREADS = 16
+"""FFmpeg advises against more."""
 
 _SPARSE_TOLERANCE = 1.5
 """Frames by which a container without a frame count may end before its stated duration; more is a torn file."""
@@ -101,6 +105,8 @@ class VideoFile:
             with self._open() as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
+                # By default each decoder starts a thread for every processor, in each process of a run.
+                stream.codec_context.thread_count = min(allowed_threads(), _DECODER_THREADS)
                 # By default damage is concealed: wrong pixels, and no word of it.
                 stream.codec_context.options = {"err_detect": "explode"}
                 for picture in container.decode(stream):
