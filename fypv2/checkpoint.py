@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from fypv2.checkpoint_files import check_files
 from fypv2.config import ModelConfig
 from fypv2.errors import CheckpointError, lacks_memory
 from fypv2.model.build import build_feature_extractor, build_parts, build_scheduler, guider_part
+from fypv2.permissions import open_permissions
 from fypv2.pipeline import FollowYourPosePipeline
 from fypv2.quiet import quiet
 
@@ -78,7 +78,7 @@ def save_pipeline(pipeline: FollowYourPosePipeline, folder: Path, *, max_shard_s
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         with quiet():
             pipeline.save_pretrained(temporary, safe_serialization=True, max_shard_size=max_shard_size)
-        _open_permissions(temporary)
+        open_permissions(temporary)
         _put(temporary, folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be written ({_one_line(error)})") from error
@@ -202,14 +202,6 @@ def _refuse_pickles(folder: Path) -> None:
             raise CheckpointError(
                 f"{file}: a pickle, which can run code; a checkpoint holds safetensors alone. `fypv2 init` converts"
             )
-
-
-def _open_permissions(folder: Path) -> None:
-    """Temporary folders and safetensors are made for their owner alone; a checkpoint is for all whom the umask lets."""
-    mask = os.umask(0)
-    os.umask(mask)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _one_line(error: Any) -> str:

@@ -31,6 +31,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
+from fypv2.permissions import open_permissions
 from fypv2.training.errors import TrainingError
 
 __all__ = [
@@ -150,7 +151,7 @@ def save(
         (temporary / _STATE).write_text(text + "\n", encoding="utf-8")
         for file in temporary.iterdir():
             _to_disk(file)
-        _as_others(temporary)
+        open_permissions(temporary)
         if place.exists():
             shutil.rmtree(place)
         temporary.replace(place)
@@ -271,10 +272,3 @@ def _to_disk(file: Path) -> None:
     """A rename may reach the disk before what is renamed."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
-
-
-def _as_others(folder: Path) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zlib
@@ -25,6 +24,7 @@ from fypv2.config import STARTING_REPORT, ModelConfig
 from fypv2.errors import CheckpointError
 from fypv2.model.build import build_parts
 from fypv2.model.motion import silence_motion
+from fypv2.permissions import open_permissions
 from fypv2.weights.matching import Match, match, take
 from fypv2.weights.plan import Component, GuiderOutput, plan, size_in_bytes
 from fypv2.weights.reading import TensorFile, open_tensors
@@ -250,14 +250,6 @@ def _check_space(request: Request, components: list[Component]) -> None:
         )
 
 
-def _open_permissions(folder: Path) -> None:
-    """Give what temporary files and folders are made with, their maker's alone, the permissions of ordinary ones."""
-    mask = os.umask(0)
-    os.umask(mask)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
-
-
 @contextmanager
 def _no_bars() -> Iterator[None]:
     """Without transformers' progress bar for each file that it writes."""
@@ -279,7 +271,7 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
         yield temporary
-        _open_permissions(temporary)
+        open_permissions(temporary)
         if out.exists():
             out.rmdir()
         temporary.rename(out)
