@@ -30,6 +30,8 @@ Features = npt.NDArray[Any]
 
 LARGE = 1e-3
 """Part of the traces from which on a distance is taken from covariances: an error of 1e-10 of them is 1e-7 of it."""
+DEPENDENT = 1e-12
+"""Part of a dimension's variance that the dimensions before it must leave unexplained for covariances to be used."""
 
 
 def check_features(x: Features, y: Features) -> None:
@@ -73,7 +75,8 @@ def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
     if np.array_equal(x, y):
         return 0.0
     mean_x, mean_y = (side.mean(axis=0, dtype=np.float64) for side in (x, y))
-    difference, a, b = mean_x - mean_y, x - mean_x, y - mean_y
+    difference = mean_x - mean_y
+    a, b = (np.subtract(side, mean, dtype=np.float64) for side, mean in ((x, mean_x), (y, mean_y)))
     traces = float(np.vdot(a, a) / (len(a) - 1) + np.vdot(b, b) / (len(b) - 1))
     scale = np.sqrt((len(a) - 1.0) * (len(b) - 1.0))
     # What is the same in all vectors of one set has no part in the product: an ever silent unit of a network.
@@ -185,13 +188,20 @@ def _nuclear_norm_of_covariances(s_x: Matrix, s_y: Matrix) -> float | None:
     Both must be: of a set of lower rank the many eigenvalues that should be 0 would count with the roots of what
     rounding made of them.
     """
+    # The largest variance first: L^T S_y L is then graded downwards, and its small eigenvalues keep their digits.
+    order = np.argsort(-np.diag(s_x), kind="stable")
+    trace_x, trace_y = np.trace(s_x), np.trace(s_y)
+    s_x, s_y = (s[np.ix_(order, order)] / trace for s, trace in ((s_x, trace_x), (s_y, trace_y)))
     try:
-        lower = np.linalg.cholesky(s_x)
-        np.linalg.cholesky(s_y)
+        lower_y, lower = np.linalg.cholesky(s_y), np.linalg.cholesky(s_x)
+        for factor, s in ((lower_y, s_y), (lower, s_x)):
+            # A square on the diagonal is what a dimension has beside those before it, and may be rounding alone.
+            if (np.diag(factor) ** 2 < DEPENDENT * np.diag(s)).any():
+                return None
+        values = np.linalg.eigvalsh(lower.T @ s_y @ lower)
     except np.linalg.LinAlgError:
         return None
-    values = np.linalg.eigvalsh(lower.T @ s_y @ lower)
-    return float(np.sqrt(np.clip(values, 0, None)).sum())
+    return float(np.sqrt(np.clip(values, 0, None)).sum() * np.sqrt(trace_x) * np.sqrt(trace_y))
 
 
 def _downdate(product: Matrix, q: Matrix, remaining: int) -> Matrix:

@@ -58,6 +58,40 @@ def test_covariances_are_as_good_as_singular_values(decay: float, silent: int) -
     assert frechet_distance(y, x) == pytest.approx(expected, abs=1e-10 * traces)
 
 
+@pytest.mark.parametrize("floor", [1e-3, 1e-4, 1e-5, 1e-7])
+@pytest.mark.parametrize("at", [0, 56])
+def test_a_few_dimensions_with_nearly_all_of_the_variance(floor: float, at: int) -> None:
+    # Whichever place they have among the others, whose digits they would take.
+    random = np.random.default_rng(15)
+    x, y = random.normal(size=(2, 300, 60)) * floor
+    for side, shape in ((x, [1.0, 0.3]), (y, [1.1, 0.4])):
+        side[:, at : at + 4] += (random.normal(size=(300, 2)) * shape) @ random.normal(size=(2, 4))
+    expected, traces = by_singular_values(x, y)
+    assert frechet_distance(x, y) == pytest.approx(expected, abs=1e-11 * traces)
+    assert frechet_distance(y, x) == pytest.approx(expected, abs=1e-11 * traces)
+
+
+@pytest.mark.parametrize("d", [3, 10, 40])
+def test_a_dimension_that_others_give_is_none_of_its_own(d: int) -> None:
+    # By rounding, half of such covariances pass for positive definite.
+    for seed in range(20):
+        x, y = np.random.default_rng(seed).normal(size=(2, 200, d))
+        x[:, -1] = x[:, 0] + x[:, 1]
+        expected, traces = by_singular_values(x, y)
+        assert frechet_distance(x, y) == pytest.approx(expected, abs=1e-12 * traces)
+        assert frechet_distance(y, x) == pytest.approx(expected, abs=1e-12 * traces)
+
+
+@pytest.mark.parametrize("scale", [1e-90, 1e-20, 1e20, 1e90])
+def test_any_scale_and_any_type(scale: float) -> None:
+    x, y = np.random.default_rng(16).normal(size=(2, 100, 12)) + np.arange(12) / 9
+    value = frechet_distance(x, y * 1.3)
+    assert frechet_distance(x * scale, y * 1.3 * scale) == pytest.approx(value * scale**2, rel=1e-10)
+    for kind in (np.float16, np.float32, np.longdouble):
+        exact = frechet_distance(*((side * 4).astype(kind).astype(np.float64) for side in (x, y)))
+        assert frechet_distance((x * 4).astype(kind), (y * 4).astype(kind)) == pytest.approx(exact, rel=1e-12)
+
+
 def test_sets_that_are_almost_equal_keep_their_digits() -> None:
     # What covariances leave of such a distance is more than it may be off.
     random = np.random.default_rng(12)
