@@ -22,6 +22,7 @@ from mcbench.errors import UsageError
 __all__ = [
     "PARENT_VARIABLE",
     "PROGRESS_VARIABLE",
+    "SHARERS_VARIABLE",
     "Worker",
     "allowed_threads",
     "processors",
@@ -200,7 +201,7 @@ def share_threads(count: int) -> Iterator[None]:
             positive whole number, there is a thread for each processor that this one may use.
     """
     threads = max(1, (_positive("OMP_NUM_THREADS") or processors()) // count)
-    new = {"OMP_NUM_THREADS": str(threads), SHARERS_VARIABLE: str(count)}
+    new = {"OMP_NUM_THREADS": str(threads), SHARERS_VARIABLE: str(count * (_positive(SHARERS_VARIABLE) or 1))}
     before = {name: os.environ.get(name) for name in new}
     os.environ.update(new)
     try:

@@ -30,7 +30,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MCBENCH_WEIGHTS", raising=False)
     slurm = [name for name in os.environ if name.startswith("SLURM_")]
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MCBENCH_PARENT", "MCBENCH_PROGRESS", *slurm):
+    sharing = ("LOCAL_WORLD_SIZE", "MCBENCH_SHARERS")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MCBENCH_PARENT", "MCBENCH_PROGRESS", *sharing, *slurm):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from mcbench import __version__
 from mcbench.errors import UsageError
-from mcbench.workers import PARENT_VARIABLE, PROGRESS_VARIABLE
+from mcbench.workers import PARENT_VARIABLE, PROGRESS_VARIABLE, SHARERS_VARIABLE, processors
 
 __all__ = ["PAUSE", "Order", "serve", "shared_folder"]
 
@@ -100,6 +100,8 @@ def serve(order: Order) -> tuple[str, int]:
                 "LOCAL_RANK": "0",  # Ray shows each worker its own GPU alone
                 PARENT_VARIABLE: str(os.getpid()),
                 PROGRESS_VARIABLE: str(order.file("progress")),
+                # Other workers of the run may be here, as many as there is room for.
+                SHARERS_VARIABLE: str(max(1, processors() // int(order.environment["OMP_NUM_THREADS"]))),
             },
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -160,7 +160,7 @@ def test_progress_counts_each_item_once(tmp_path: Path) -> None:
 
 class TestNode:
     def order(self, shared: Path, here: Path) -> Order:
-        return Order("worker_program", (), here, shared, {}, 2, version=self.version)
+        return Order("worker_program", (), here, shared, {"OMP_NUM_THREADS": "1"}, 2, version=self.version)
 
     @property
     def version(self) -> str:
@@ -180,9 +180,33 @@ class TestNode:
                 serve(self.order(copy, tmp_path))
 
     def test_another_version(self, tmp_path: Path) -> None:
-        order = Order("worker_program", (), tmp_path, tmp_path, {}, 2, version="0.0")
+        order = Order("worker_program", (), tmp_path, tmp_path, {"OMP_NUM_THREADS": "1"}, 2, version="0.0")
         with pytest.raises(UsageError, match=r"and not 0\.0; install the same on all nodes"):
             serve(order)
+
+    @pytest.mark.parametrize(("threads", "sharers"), [("2", "4"), ("3", "2"), ("16", "1")])
+    def test_a_worker_knows_how_many_have_room_beside_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str, sharers: str
+    ) -> None:
+        started: list[dict[str, str]] = []
+
+        class Ended:
+            returncode = 0
+
+            def __init__(self, *_: object, env: dict[str, str], **__: object) -> None:
+                started.append(env)
+
+            def poll(self) -> int:
+                return 0
+
+        monkeypatch.setenv("MCBENCH_SHARERS", "7")  # of the machine that started the cluster's workers
+        monkeypatch.setattr("mcbench.engines.node.processors", lambda: 8)
+        monkeypatch.setattr("mcbench.engines.node.subprocess.Popen", Ended)
+        with shared_folder(tmp_path / "run") as shared:
+            order = self.order(shared, tmp_path)
+            order.environment["OMP_NUM_THREADS"] = threads
+            serve(order)
+        assert [env["MCBENCH_SHARERS"] for env in started] == [sharers]
 
     def test_what_a_killed_run_left_is_removed_and_what_a_living_one_has_stays(self, tmp_path: Path) -> None:
         dead = tmp_path / ".workers-dead"
