@@ -18,6 +18,7 @@ where the distance is large enough for it (`LARGE`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,20 +77,19 @@ def frechet_distance(x: Features, y: Features, *, quick: bool = False) -> float:
         return 0.0
     mean_x, mean_y = (side.mean(axis=0, dtype=np.float64) for side in (x, y))
     difference = mean_x - mean_y
-    a, b = (np.subtract(side, mean, dtype=np.float64) for side, mean in ((x, mean_x), (y, mean_y)))
-    traces = float(np.vdot(a, a) / (len(a) - 1) + np.vdot(b, b) / (len(b) - 1))
-    scale = np.sqrt((len(a) - 1.0) * (len(b) - 1.0))
+    traces = _squares(x, mean_x) / (len(x) - 1) + _squares(y, mean_y) / (len(y) - 1)
+    scale = np.sqrt((len(x) - 1.0) * (len(y) - 1.0))
     # What is the same in all vectors of one set has no part in the product: an ever silent unit of a network.
     varies = (x != x[0]).any(axis=0) & (y != y[0]).any(axis=0)
     if not varies.all():
-        a, b = a[:, varies], b[:, varies]
-    if min(len(a), len(b)) > a.shape[1] > 0:
-        norm = _nuclear_norm_of_covariances(a.T @ a, b.T @ b)
+        x, y, mean_x, mean_y = x[:, varies], y[:, varies], mean_x[varies], mean_y[varies]
+    if min(len(x), len(y)) > x.shape[1] > 0:
+        norm = _nuclear_norm_of_covariances(_scatter(x, mean_x), _scatter(y, mean_y))
         if norm is not None:
             distance = _combine(difference, traces, norm / scale)
             if quick or distance >= LARGE * traces:
                 return distance
-    product = _triangular(a) @ _triangular(b).T
+    product = _triangular(_centred(x, mean_x)) @ _triangular(_centred(y, mean_y)).T
     norm = _nuclear_norm_quick(product) if quick else _nuclear_norm(product)
     return _combine(difference, traces, norm / scale)
 
@@ -113,7 +113,7 @@ def frechet_leave_one_out(x_videos: Sequence[Features], y_videos: Sequence[Featu
     """
     if len(x_videos) != len(y_videos):
         raise ValueError(f"there are {len(x_videos)} videos of the prediction and {len(y_videos)} of the truth")
-    x, y = (np.concatenate(videos).astype(np.float64) for videos in (x_videos, y_videos))
+    x, y = np.concatenate(x_videos), np.concatenate(y_videos)
     check_features(x, y)
     ends_x, ends_y = (np.cumsum([0, *map(len, videos)]) for videos in (x_videos, y_videos))
     remaining = [(len(x) - len(x_v), len(y) - len(y_v)) for x_v, y_v in zip(x_videos, y_videos, strict=True)]
@@ -122,24 +122,25 @@ def frechet_leave_one_out(x_videos: Sequence[Features], y_videos: Sequence[Featu
     distances = np.zeros(len(x_videos))
     if np.array_equal(ends_x, ends_y) and np.array_equal(x, y):
         return distances
-    difference = x.mean(axis=0) - y.mean(axis=0)
-    x -= x.mean(axis=0)
-    y -= y.mean(axis=0)
-    squares_x, squares_y = np.sum(x * x, axis=1), np.sum(y * y, axis=1)
+    mean_x, mean_y = (side.mean(axis=0, dtype=np.float64) for side in (x, y))
+    difference = mean_x - mean_y
+    (sums_x, squares_x), (sums_y, squares_y) = _by_video(x, mean_x, ends_x), _by_video(y, mean_y, ends_y)
 
     wide = min(len(x), len(y)) <= x.shape[1]
     if wide:
-        product = x @ y.T
+        product = _centred(x, mean_x) @ _centred(y, mean_y).T
     else:
-        (q_x, r_x), (q_y, r_y) = _centred_factors(x), _centred_factors(y)
+        (q_x, r_x), (q_y, r_y) = _centred_factors(x, mean_x), _centred_factors(y, mean_y)
         product = r_x @ r_y.T
+        del r_x, r_y
+    del x, y
 
     for v, (n, m) in enumerate(remaining):
         out_x, out_y = slice(ends_x[v], ends_x[v + 1]), slice(ends_y[v], ends_y[v + 1])
         # The features are centred on the mean of all, so the sum over the others is minus the sum over this video.
-        sum_x, sum_y = x[out_x].sum(axis=0), y[out_y].sum(axis=0)
-        trace_x = (squares_x.sum() - squares_x[out_x].sum() - sum_x @ sum_x / n) / (n - 1)
-        trace_y = (squares_y.sum() - squares_y[out_y].sum() - sum_y @ sum_y / m) / (m - 1)
+        sum_x, sum_y = sums_x[v], sums_y[v]
+        trace_x = (squares_x.sum() - squares_x[v] - sum_x @ sum_x / n) / (n - 1)
+        trace_y = (squares_y.sum() - squares_y[v] - sum_y @ sum_y / m) / (m - 1)
         if wide:
             left = np.delete(np.delete(product, out_x, axis=0), out_y, axis=1)
             left -= left.mean(axis=0)
@@ -156,6 +157,25 @@ def _combine(mean_difference: Matrix, traces: float, nuclear_norm: float) -> flo
     return max(0.0, float(mean_difference @ mean_difference + traces - 2 * nuclear_norm))
 
 
+# One set is centred at a time and let go again: two of thousands of vectors in float64 would be the most of a run.
+
+
+def _centred(x: Features, mean: Matrix) -> Matrix:
+    return np.subtract(x, mean, dtype=np.float64)
+
+
+def _squares(x: Features, mean: Matrix) -> float:
+    a = _centred(x, mean)
+    return float(np.vdot(a, a))
+
+
+def _scatter(x: Features, mean: Matrix) -> Matrix:
+    """The covariance times n - 1."""
+    a = _centred(x, mean)
+    scatter: Matrix = a.T @ a
+    return scatter
+
+
 def _triangular(a: Matrix) -> Matrix:
     if a.shape[0] <= a.shape[1]:
         return a
@@ -163,13 +183,21 @@ def _triangular(a: Matrix) -> Matrix:
     return triangular
 
 
-def _centred_factors(x: Matrix) -> tuple[Matrix, Matrix]:
+def _by_video(x: Features, mean: Matrix, ends: npt.NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+    """Of each video's centred features the sum (V, d), and the sum of all squares (V,)."""
+    videos = [_centred(x[start:end], mean) for start, end in pairwise(ends)]
+    return np.array([video.sum(axis=0) for video in videos]), np.array([np.vdot(video, video) for video in videos])
+
+
+def _centred_factors(x: Features, mean: Matrix) -> tuple[Matrix, Matrix]:
     """Q and R of centred features, every column of Q orthogonal to 1.
 
     Of features without full rank some columns of Q are arbitrary, and `_downdate` needs them orthogonal to 1 as well;
     so 1 goes through the decomposition as a first column.
     """
-    q, r = np.linalg.qr(np.hstack([np.ones((len(x), 1)), x]))
+    with_ones = np.ones((len(x), x.shape[1] + 1))
+    np.subtract(x, mean, out=with_ones[:, 1:])
+    q, r = np.linalg.qr(with_ones)
     return q[:, 1:], r[1:, 1:]
 
 
@@ -183,7 +211,7 @@ def _nuclear_norm_quick(matrix: Matrix) -> float:
 
 
 def _nuclear_norm_of_covariances(s_x: Matrix, s_y: Matrix) -> float | None:
-    """tr sqrt(S_x S_y) of positive definite covariances or multiples; None where one of them is not, to rounding.
+    """tr sqrt(S_x S_y) of positive definite covariances or their multiples; None where one of them is not, to rounding.
 
     Both must be: of a set of lower rank the many eigenvalues that should be 0 would count with the roots of what
     rounding made of them.
@@ -217,5 +245,5 @@ def _downdate(product: Matrix, q: Matrix, remaining: int) -> Matrix:
     p = q + (np.sqrt(1 + rows / remaining) - 1) * q.mean(axis=0)
     values, vectors = np.linalg.eigh(p @ p.T)
     f = (vectors / (1 + np.sqrt(np.clip(1 - values, 0, None)))) @ vectors.T
-    updated: Matrix = product - p.T @ (f @ (p @ product))
-    return updated
+    change: Matrix = p.T @ (f @ (p @ product))
+    return np.subtract(product, change, out=change)
