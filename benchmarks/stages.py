@@ -4,8 +4,9 @@ All is timed in one run, on the same frames, with the same random weights and th
 
 - cold: `mcbench score` as a process of its own, with an empty cache, from files to result.json, start-up included. In
   that process the functions of `SEAMS` tell a clock when they begin and end; a stage within another one stops the
-  outer one's clock. What the threads that read ahead do, all added up, has a column of its own, for it costs the run
-  only what the main thread waits for it ("waiting for the reader").
+  outer one's clock. What other threads do, all added up, has a column of its own, for it costs the run only what the
+  main thread waits for them: "waiting for the reader" where one reads ahead, which is where the networks leave a
+  processor idle; "reading, the rest" where a pool of them reads between the passes.
 - bare: the networks' forward passes alone, on inputs that lie ready in memory, in the batches that `mcbench score`
   has and with its allocator, without either of which they would be slower and the ratio flattered.
 - limits: the floating-point operations of each network (`torch.utils.flop_counter`) and the bytes that its layers read
@@ -100,7 +101,7 @@ def main() -> None:
         "target": RATIO if device.type == "cpu" else None,
         "reached": cold / total <= RATIO if device.type == "cpu" else None,
         "stages": [
-            {"stage": name, "seconds": round(here, 3), "ahead_seconds": round(ahead, 3)} for name, here, ahead in stages
+            {"stage": name, "seconds": round(here, 3), "other_threads": round(there, 3)} for name, here, there in stages
         ],
         "limits": limits(bare, passes, device),
     }
@@ -113,11 +114,11 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['machine']}; {report['clips']} clips of {report['frames']} frames"
         f" ({report['container']}); {', '.join(report['protocols'])}",
-        f"{'seconds':28s}{'run':>9s}{'ahead, all threads':>20s}{'bare':>9s}",
+        f"{'seconds':28s}{'run':>9s}{'all other threads':>20s}{'bare':>9s}",
     ]
     for row in report["stages"]:
         bare_seconds = f"{bare[row['stage']]:9.2f}" if row["stage"] in bare else ""
-        lines.append(f"{row['stage']:28s}{row['seconds']:9.2f}{row['ahead_seconds']:20.2f}{bare_seconds}")
+        lines.append(f"{row['stage']:28s}{row['seconds']:9.2f}{row['other_threads']:20.2f}{bare_seconds}")
     lines.append(f"{'cold score, bare passes':28s}{cold:9.2f}{'':20s}{bare['total']:9.2f}")
     goal = "" if report["target"] is None else f"   target {report['target']:.2f}"
     lines.append(f"ratio {report['ratio']:.3f}{goal}{' missed' if report['reached'] is False else ''}")
@@ -152,14 +153,14 @@ def make_clips(root: Path, clips: int, frames: int, container: str = "png") -> t
 def time_stages(
     root: Path, protocols: list[str], threads: int, device: torch.device
 ) -> tuple[float, list[tuple[str, float, float]]]:
-    """Seconds of a cold `mcbench score`; and by stage those of its main thread and of all that read ahead."""
+    """Seconds of a cold `mcbench score`; and by stage those of its main thread and of all others."""
     out = root / "stages.json"
     command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(out), str(device)]
     cold = time_score(root / "first", root, protocols, threads, device, command)
     told = json.loads(out.read_text(encoding="utf-8"))
-    here, ahead = told["main"], told["ahead"]
+    here, others = told["main"], told["others"]
     order = ["start-up", *dict.fromkeys(stage for _, stage in SEAMS)]
-    rows = [(name, here.get(name, 0.0), ahead.get(name, 0.0)) for name in order if name in here or name in ahead]
+    rows = [(name, here.get(name, 0.0), others.get(name, 0.0)) for name in order if name in here or name in others]
     # Python between the stages, and its end.
     rows.append(("rest", cold - sum(here.values()), 0.0))
     return cold, rows
@@ -190,7 +191,7 @@ def inside(out: Path, device: str, arguments: list[str]) -> None:
     try:
         run()
     finally:
-        out.write_text(json.dumps({"main": clock.main, "ahead": clock.ahead}), encoding="utf-8")
+        out.write_text(json.dumps({"main": clock.main, "others": clock.others}), encoding="utf-8")
 
 
 def time_forward_passes(

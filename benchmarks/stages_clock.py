@@ -42,6 +42,7 @@ SEAMS = (
     ("mcbench.features:lpips_characters", "masks"),
     ("mcbench.backbones.lpips:AlexNet.distance_map", "masks"),
     ("mcbench.ahead:Ahead._take", "waiting for the reader"),
+    ("mcbench.measure:_ClipReader.__iter__", "reading, the rest"),
     ("mcbench.features:FeatureCache.get", "cache"),
     ("mcbench.features:FeatureCache.put", "cache"),
     ("mcbench.statistics:frechet_distance", "Fréchet distances"),
@@ -74,10 +75,10 @@ class Clock:
     def __init__(self, wait: Callable[[], object] = lambda: None) -> None:
         self._wait = wait
         self._open = threading.local()
-        # Threads that read ahead share one dictionary, and adding to a number in it takes two steps.
+        # The other threads share one dictionary, and adding to a number in it takes two steps.
         self._lock = threading.Lock()
         self.main: dict[str, float] = defaultdict(float)
-        self.ahead: dict[str, float] = defaultdict(float)
+        self.others: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -86,7 +87,7 @@ class Clock:
         if stack and stack[-1][0] in WHOLE:
             yield
             return
-        seconds = self.main if threading.current_thread() is threading.main_thread() else self.ahead
+        seconds = self.main if threading.current_thread() is threading.main_thread() else self.others
         if stack:
             outer, since = stack[-1]
             self._add(seconds, outer, time.perf_counter() - since)

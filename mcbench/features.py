@@ -3,7 +3,7 @@
 Features of the truth are kept on disk by content (digest of the frames, backbone, hash of its weights), so that the
 next method on the same clips pays only for its own side.
 
-What a network is to do for a block (`Task`) is found out by `SideReader`, in the thread that reads ahead: digests,
+What a network is to do for a block (`Task`) is found out by `SideReader`, maybe in a thread that reads ahead: digests,
 what the cache knows, frames as the video networks take them. `SideFeatures` and `PairDistances` do it.
 """
 
@@ -143,8 +143,8 @@ class Task:
         key: of the features in the cache.
         known: the features, where the cache has them; then there is nothing to do.
         rows: what each feature is of: the digest of a frame, or of each frame of a window.
-        frames: by digest, what is new: uint8 (size, size, 3) on the networks' device, or as a video network takes it
-            where that is done ahead.
+        frames: by digest, what is new: uint8 (size, size, 3) on the networks' device; for a video network on the CPU,
+            as it takes them.
     """
 
     backbone: str

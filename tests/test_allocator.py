@@ -33,11 +33,11 @@ def test_memory_is_kept() -> None:
 
 
 GIVING_BACK = """
-import numpy
+import numpy, resource
 from mcbench.allocator import give_back_freed_memory, keep_freed_memory
 from pathlib import Path
 def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 keep_freed_memory()
 kept = [numpy.ones(8 << 20, numpy.uint8) for _ in range(32)]
 wall = numpy.ones(8 << 20, numpy.uint8)

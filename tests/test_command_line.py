@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import signal
@@ -18,10 +19,11 @@ from mcbench.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def _process() -> Iterator[None]:
+    before, threshold = signal.getsignal(signal.SIGTERM), gc.get_threshold()
     yield
     signal.signal(signal.SIGTERM, before)
+    gc.set_threshold(*threshold)
 
 
 def ends(
@@ -121,7 +123,7 @@ from mcbench.command_line import run_command_line
 app = typer.Typer()
 @app.command()
 def only():
-    print(gc.isenabled(), gc.get_threshold()[0] > 700, gc.get_freeze_count() == 0)
+    print(gc.isenabled(), gc.get_threshold()[0] == 10_000, gc.get_freeze_count() == 0)
 atexit.register(lambda: print(gc.get_freeze_count() > 0))
 run_command_line(app, "tool")
 """

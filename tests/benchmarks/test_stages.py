@@ -16,6 +16,8 @@ import torch
 from stages import table, work_of
 from stages_clock import SEAMS, WHOLE, Clock
 
+from mcbench.workers import spare_processors
+
 
 @pytest.fixture
 def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
@@ -40,7 +42,7 @@ def test_a_stage_within_another_stops_the_outer_one(spend: Callable[[float], Non
         spend(1000)
     spend(5)
     assert clock.main == {"outer": 1101, "inner": 10}
-    assert not clock.ahead
+    assert not clock.others
 
 
 def test_a_whole_stage_keeps_what_is_called_within_it(spend: Callable[[float], None]) -> None:
@@ -83,7 +85,7 @@ def test_another_thread_has_a_column_of_its_own(spend: Callable[[float], None]) 
         thread.start()
         thread.join()
         spend(1)
-    assert clock.ahead == {"decode": 2}
+    assert clock.others == {"decode": 2}
     assert clock.main == {"network": 3}
 
 
@@ -103,7 +105,7 @@ def test_the_card_that_is_waited_for_is_the_runs(monkeypatch: pytest.MonkeyPatch
     assert waited == [torch.device("cuda", 1)]
 
 
-def test_threads_that_read_ahead_do_not_lose_each_others_seconds() -> None:
+def test_other_threads_do_not_lose_each_others_seconds() -> None:
     """Two threads add to one number; a second that comes while the first is at it waits for its turn."""
     clock, inside = Clock(), threading.Event()
 
@@ -116,13 +118,13 @@ def test_threads_that_read_ahead_do_not_lose_each_others_seconds() -> None:
                 second.join(0.2)
             return found
 
-    clock.ahead = Slow()
-    second = threading.Thread(target=lambda: clock._add(clock.ahead, "decode", 2))
-    first = threading.Thread(target=lambda: clock._add(clock.ahead, "decode", 1))
+    clock.others = Slow()
+    second = threading.Thread(target=lambda: clock._add(clock.others, "decode", 2))
+    first = threading.Thread(target=lambda: clock._add(clock.others, "decode", 1))
     first.start()
     first.join()
     second.join()
-    assert dict(clock.ahead) == {"decode": 3}
+    assert dict(clock.others) == {"decode": 3}
 
 
 def test_functions_iterators_and_dictionaries_are_watched(
@@ -188,9 +190,12 @@ def test_a_run_tells_where_its_time_went(capsys: pytest.CaptureFixture[str], mon
     for name in ("inception", "alexnet", "r3d50", "i3d"):
         assert rows[name]["seconds"] > 0
         assert report["limits"]["networks"][name]["passes"] == {"r3d50": 2, "i3d": 2}.get(name, 32)
-    for name in ("decode", "hash", "pairwise metrics", "prepare i3d"):
-        assert rows[name]["ahead_seconds"] > 0, name
-        assert rows[name]["seconds"] < rows[name]["ahead_seconds"] or name in ("decode", "hash"), name
+    # One thread of the networks leaves a processor to a thread that reads ahead, where the machine has two.
+    column = "other_threads" if spare_processors(1) else "seconds"
+    for name in ("decode", "hash", "pairwise metrics", "prepare i3d", "reading, the rest"):
+        assert rows[name][column] > 0, name
+    for name in ("pairwise metrics", "prepare i3d"):
+        assert rows[name]["seconds"] + rows[name]["other_threads"] == rows[name][column], name
     assert rows["start-up"]["seconds"] > 0
     assert "vgg16" not in rows
     assert report["ratio"] == pytest.approx(
@@ -199,4 +204,4 @@ def test_a_run_tells_where_its_time_went(capsys: pytest.CaptureFixture[str], mon
     # A set as small as this one pays its start-up dearly.
     assert (report["target"], report["reached"]) == (1.10, report["ratio"] <= 1.10)
     assert f"ratio {report['ratio']:.3f}   target 1.10{'' if report['reached'] else ' missed'}" in table(report)
-    assert "ahead, all threads" in table(report)
+    assert "all other threads" in table(report)
